@@ -1,0 +1,301 @@
+//! The envelope around an event: what rests in the log and what destinations are given.
+//!
+//! A record keeps the body's bytes as received beside a small JSON header of ours; the envelope is rendered from the
+//! two, the payload verbatim.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{
+    event::{EventId, TraceId},
+    names::{AdapterId, EventType, SourceName, TopicName},
+    payload::Payload,
+    ports::log::{NewRecord, Record},
+};
+
+/// Everything of an event but its payload. Serialised as the header of its record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventHeader {
+    /// The event's id, kept through relay and replay.
+    pub id: EventId,
+    /// Where it came from.
+    pub source: SourceName,
+    /// What happened there.
+    pub event_type: EventType,
+    /// When it was received (RFC 3339, UTC).
+    #[schemars(with = "String")]
+    pub received_at: Timestamp,
+    /// What we know beside.
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    pub meta: Meta,
+}
+
+/// Optional knowledge about an event. New fields may come; readers ignore what they do not know.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Meta {
+    /// The trace id of the sender's `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
+    /// The adapter that received the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress_adapter: Option<AdapterId>,
+    /// Source, `:`, ordering key. Events of one route key are delivered in order; without one no order is promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_key: Option<String>,
+    /// Marks of plugins and the sanitizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// What the sender calls this delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<String>,
+    /// SHA-256 of the body as received, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_sha256: Option<String>,
+    /// Present on an event that an operator sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+impl Meta {
+    /// Whether nothing is known; an empty `meta` is left out.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Marks an event that was taken from the log and sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Replay {
+    /// Names the replay.
+    #[schemars(with = "String")]
+    pub id: Uuid,
+    /// When it was asked for.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// An event with its payload.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Who, what, when.
+    pub header: EventHeader,
+    /// The body as received.
+    pub payload: Payload,
+}
+
+/// A record that is not an event of ours.
+#[derive(Debug, Error)]
+#[error("the record's header is not one of ours")]
+pub struct DecodeError(#[from] serde_json::Error);
+
+/// How an envelope is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The payload verbatim, whitespace included.
+    Verbatim,
+    /// On one line: the payload without the whitespace outside its strings.
+    OneLine,
+}
+
+impl Envelope {
+    /// Reads an event back from its record.
+    pub fn from_record(record: &Record) -> Result<Self, DecodeError> {
+        Ok(Self {
+            header: serde_json::from_slice(&record.header)?,
+            payload: Payload::from_checked(record.body.clone()),
+        })
+    }
+
+    /// The record of this event in a topic.
+    pub fn to_record(&self, topic: TopicName) -> NewRecord {
+        NewRecord {
+            topic,
+            key: self.header.meta.route_key.as_ref().map(|key| Bytes::copy_from_slice(key.as_bytes())),
+            time: self.header.received_at,
+            header: to_json(&self.header).into(),
+            body: self.payload.bytes().clone(),
+        }
+    }
+
+    /// The envelope as JSON: `id`, `source`, `event_type`, `received_at`, `payload`, `meta`.
+    pub fn to_json(&self, layout: Layout) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.payload.bytes().len() + 512);
+        out.push(b'{');
+        self.write_fields(layout, &mut out);
+        out.push(b'}');
+        out
+    }
+
+    /// The fields of [`Envelope::to_json`] without the braces, for a writer that adds fields of its own.
+    pub fn write_fields(&self, layout: Layout, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        struct Head<'a> {
+            id: EventId,
+            source: &'a SourceName,
+            event_type: &'a EventType,
+            received_at: Timestamp,
+        }
+        let EventHeader { id, source, event_type, received_at, meta } = &self.header;
+        let head = to_json(&Head { id: *id, source, event_type, received_at: *received_at });
+        out.extend_from_slice(&head[1..head.len() - 1]);
+        out.extend_from_slice(b",\"payload\":");
+        match layout {
+            Layout::Verbatim => out.extend_from_slice(self.payload.bytes().trim_ascii()),
+            Layout::OneLine => self.payload.write_compact(out),
+        }
+        if !meta.is_empty() {
+            out.extend_from_slice(b",\"meta\":");
+            out.extend_from_slice(&to_json(meta));
+        }
+    }
+
+    /// The id that receivers deduplicate by: the event's, and on a replay followed by `_` and the replay's.
+    pub fn webhook_id(&self) -> String {
+        match &self.header.meta.replay {
+            Some(replay) => format!("{}_{}", self.header.id, replay.id),
+            None => self.header.id.to_string(),
+        }
+    }
+}
+
+/// Everything of a dead letter but the payload. Serialised as the header of its record, whose body is the event's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetterHeader {
+    /// When the destination was given up.
+    #[schemars(with = "String")]
+    pub failed_at: Timestamp,
+    /// The last error.
+    pub error: String,
+    /// The destination that did not take it: `route/adapter`, or the cursor that has no destination.
+    pub destination: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// When the first attempt began; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub first_attempt_at: Option<Timestamp>,
+    /// The event, unchanged.
+    pub event: EventHeader,
+}
+
+/// An event that one destination did not take.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Why and when.
+    pub header: DeadLetterHeader,
+    /// The event's payload.
+    pub payload: Payload,
+}
+
+impl DeadLetter {
+    /// Reads a dead letter back from its record.
+    pub fn from_record(record: &Record) -> Result<Self, DecodeError> {
+        Ok(Self {
+            header: serde_json::from_slice(&record.header)?,
+            payload: Payload::from_checked(record.body.clone()),
+        })
+    }
+
+    /// The record of this dead letter.
+    pub fn to_record(&self, topic: TopicName) -> NewRecord {
+        NewRecord {
+            topic,
+            key: Some(Bytes::copy_from_slice(&self.header.event.id.to_bytes())),
+            time: self.header.failed_at,
+            header: to_json(&self.header).into(),
+            body: self.payload.bytes().clone(),
+        }
+    }
+
+    /// The `DlqEnvelope` as JSON: `failed_at`, `error`, `destination`, `attempts`, `first_attempt_at`, `envelope`.
+    pub fn to_json(&self, layout: Layout) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Rendered<'a> {
+            failed_at: Timestamp,
+            error: &'a str,
+            destination: &'a str,
+            attempts: u32,
+            first_attempt_at: Option<Timestamp>,
+            envelope: Box<RawValue>,
+        }
+        let event = Envelope { header: self.header.event.clone(), payload: self.payload.clone() };
+        let text = String::from_utf8(event.to_json(layout)).unwrap_or_default();
+        let DeadLetterHeader { failed_at, error, destination, attempts, first_attempt_at, .. } = &self.header;
+        to_json(&Rendered {
+            failed_at: *failed_at,
+            error,
+            destination,
+            attempts: *attempts,
+            first_attempt_at: *first_attempt_at,
+            envelope: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        })
+    }
+}
+
+/// Our own types have string keys and no failing serialisers, so that this cannot fail.
+pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(body: &'static str) -> Envelope {
+        Envelope {
+            header: EventHeader {
+                id: EventId::from_bytes([7; 16]),
+                source: SourceName::new("github").unwrap(),
+                event_type: EventType::new("issues.opened").unwrap(),
+                received_at: Timestamp::UNIX_EPOCH,
+                meta: Meta::default(),
+            },
+            payload: Payload::parse(Bytes::from_static(body.as_bytes())).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_envelope_keeps_the_payload_verbatim_and_leaves_an_empty_meta_out() {
+        let text = String::from_utf8(envelope("{ \"n\": 1.0 }").to_json(Layout::Verbatim)).unwrap();
+        assert_eq!(
+            text,
+            r#"{"id":"07070707-0707-0707-0707-070707070707","source":"github","event_type":"issues.opened","received_at":"1970-01-01T00:00:00Z","payload":{ "n": 1.0 }}"#
+        );
+    }
+
+    #[test]
+    fn a_record_gives_back_the_same_envelope() {
+        let mut before = envelope("{\"a\":1}");
+        before.header.meta.route_key = Some("github:a/b#1".into());
+        let new = before.to_record(TopicName::new("webhooks.core").unwrap());
+        assert_eq!(new.key.as_deref(), Some(b"github:a/b#1".as_slice()));
+        let after = Envelope::from_record(&Record::of(new, 0, 3)).unwrap();
+        assert_eq!(after.header, before.header);
+        assert_eq!(after.payload.bytes(), before.payload.bytes());
+    }
+
+    #[test]
+    fn a_dead_letter_holds_the_envelope_unchanged() {
+        let event = envelope("{\"a\": 1}");
+        let letter = DeadLetter {
+            header: DeadLetterHeader {
+                failed_at: Timestamp::UNIX_EPOCH,
+                error: "500 Internal Server Error".into(),
+                destination: "route/out".into(),
+                attempts: 6,
+                first_attempt_at: None,
+                event: event.header.clone(),
+            },
+            payload: event.payload.clone(),
+        };
+        let json: serde_json::Value = serde_json::from_slice(&letter.to_json(Layout::OneLine)).unwrap();
+        let inner: serde_json::Value = serde_json::from_slice(&event.to_json(Layout::Verbatim)).unwrap();
+        assert_eq!(json["envelope"], inner);
+        assert_eq!(json["attempts"], 6);
+    }
+}

@@ -1,0 +1,292 @@
+//! The JSON object of an event, kept as the bytes that came. Fields are looked up in place; nothing is re-serialised.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{
+    Deserializer as _,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+/// How deep a payload may nest. The outermost object is level 1.
+pub const MAX_DEPTH: usize = 128;
+
+/// Bytes that hold exactly one JSON object, no deeper than [`MAX_DEPTH`], whose top-level keys are distinct.
+#[derive(Debug, Clone)]
+pub struct Payload(Bytes);
+
+/// Why bytes are not a payload. Says which rule failed, never what the bytes were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PayloadError {
+    /// There is no body.
+    #[error("the body is empty; send one JSON object")]
+    Empty,
+    /// The bytes are not UTF-8.
+    #[error("the body is not valid UTF-8")]
+    NotUtf8,
+    /// The body looks like an HTML form.
+    #[error("the body is form-encoded; choose the content type application/json in the sender's webhook settings")]
+    FormEncoded,
+    /// The body is not JSON at all.
+    #[error("the body is not valid JSON (line {line}, column {column})")]
+    NotJson {
+        /// Line of the first error, from 1.
+        line: usize,
+        /// Column of the first error, from 1.
+        column: usize,
+    },
+    /// The body is JSON of another shape.
+    #[error("the body is JSON, but not an object")]
+    NotAnObject,
+    /// The nesting exceeds [`MAX_DEPTH`].
+    #[error("the body nests deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// Two top-level keys are equal, so that two readers could see two different events.
+    #[error("the body has two equal top-level keys")]
+    DuplicateKey,
+}
+
+impl Payload {
+    /// Checks bytes that came from outside. Time is linear in their length, and no recursion depends on them.
+    pub fn parse(bytes: Bytes) -> Result<Self, PayloadError> {
+        let text = std::str::from_utf8(&bytes).map_err(|_| PayloadError::NotUtf8)?;
+        let start = text.trim_ascii_start();
+        if start.is_empty() {
+            return Err(PayloadError::Empty);
+        }
+        if depth_of(text.as_bytes()) > MAX_DEPTH {
+            return Err(PayloadError::TooDeep);
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let distinct = match start.starts_with('{') {
+            true => deserializer.deserialize_map(DistinctKeys),
+            false => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| true),
+        };
+        match distinct.and_then(|distinct| deserializer.end().map(|()| distinct)) {
+            Err(_) if looks_form_encoded(start) => Err(PayloadError::FormEncoded),
+            Err(error) => Err(PayloadError::NotJson { line: error.line(), column: error.column() }),
+            Ok(_) if !start.starts_with('{') => Err(PayloadError::NotAnObject),
+            Ok(false) => Err(PayloadError::DuplicateKey),
+            Ok(true) => Ok(Self(bytes)),
+        }
+    }
+
+    /// Takes bytes that [`Payload::parse`] has accepted before, such as those that come back from the log.
+    pub fn from_checked(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes as received.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The JSON text at an RFC 6901 pointer; `None` where there is nothing, or where a step leads into a scalar.
+    pub fn pointer(&self, pointer: &str) -> Option<&RawValue> {
+        let mut value: &RawValue = serde_json::from_slice(&self.0).ok()?;
+        if pointer.is_empty() {
+            return Some(value);
+        }
+        for step in pointer.strip_prefix('/')?.split('/') {
+            value = child(value, &unescape(step))?;
+        }
+        Some(value)
+    }
+
+    /// The string at a pointer; `None` where there is none or something else.
+    pub fn string(&self, pointer: &str) -> Option<String> {
+        serde_json::from_str(self.pointer(pointer)?.get()).ok()
+    }
+
+    /// The string, number or boolean at a pointer, as text. What keys and ids are read with.
+    pub fn scalar(&self, pointer: &str) -> Option<String> {
+        let text = self.pointer(pointer)?.get();
+        match text.as_bytes().first()? {
+            b'"' => serde_json::from_str(text).ok(),
+            b'{' | b'[' | b'n' => None,
+            _ => Some(text.to_owned()),
+        }
+    }
+
+    /// Appends the object without the whitespace outside its strings: one line, every value verbatim.
+    pub fn write_compact(&self, out: &mut Vec<u8>) {
+        let (mut in_string, mut escaped) = (false, false);
+        let mut start = 0;
+        for (at, &byte) in self.0.iter().enumerate() {
+            if in_string {
+                in_string = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+            } else if byte == b'"' {
+                in_string = true;
+            } else if byte.is_ascii_whitespace() {
+                out.extend_from_slice(&self.0[start..at]);
+                start = at + 1;
+            }
+        }
+        out.extend_from_slice(&self.0[start..]);
+    }
+}
+
+/// The deepest nesting of brackets outside strings. Right for valid JSON, and an upper bound that stops at nothing
+/// for anything else, which the parser then refuses.
+fn depth_of(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in bytes {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn looks_form_encoded(text: &str) -> bool {
+    text.split('&').next().is_some_and(|pair| {
+        pair.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.%+[]".contains(&byte))
+        })
+    })
+}
+
+/// Walks an object once and says whether its keys are distinct.
+struct DistinctKeys;
+
+impl<'de> Visitor<'de> for DistinctKeys {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut keys = std::collections::HashSet::new();
+        let mut distinct = true;
+        while let Some(key) = map.next_key::<BorrowedKey<'de>>()? {
+            map.next_value::<IgnoredAny>()?;
+            distinct &= keys.insert(key.0);
+        }
+        Ok(distinct)
+    }
+}
+
+/// A key that borrows from the text unless it has escapes (`Cow` itself would always be copied by serde).
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The member or element that one pointer step leads to.
+fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
+    let mut deserializer = serde_json::Deserializer::from_str(value.get());
+    match value.get().as_bytes().first()? {
+        b'{' => deserializer.deserialize_map(Member(step)).ok()?,
+        b'[' => {
+            let index: usize = step.parse().ok()?;
+            let elements: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+            elements.get(index).copied()
+        }
+        _ => None,
+    }
+}
+
+struct Member<'s>(&'s str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<BorrowedKey<'de>>()? {
+            // The last of equal keys wins, as with most parsers; at the top level there are none.
+            match key.0 == self.0 {
+                true => found = Some(map.next_value()?),
+                false => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unescape(step: &str) -> Cow<'_, str> {
+    match step.contains('~') {
+        true => step.replace("~1", "/").replace("~0", "~").into(),
+        false => step.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Payload, PayloadError> {
+        Payload::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}{}", "{\"a\":".repeat(levels - 1), "{}", "}".repeat(levels - 1))
+    }
+
+    #[test]
+    fn one_object_is_a_payload_and_nothing_else_is() {
+        assert!(parse(" {\"a\": 1}\n").is_ok());
+        assert_eq!(parse("").unwrap_err(), PayloadError::Empty);
+        assert_eq!(parse("[1]").unwrap_err(), PayloadError::NotAnObject);
+        assert_eq!(parse("42").unwrap_err(), PayloadError::NotAnObject);
+        assert!(matches!(parse("{\"a\":1} {}"), Err(PayloadError::NotJson { .. })));
+        assert!(matches!(parse("{\"a\":"), Err(PayloadError::NotJson { .. })));
+        assert_eq!(parse("payload=%7B%7D&x=1").unwrap_err(), PayloadError::FormEncoded);
+        assert_eq!(Payload::parse(Bytes::from_static(b"{\"a\":\"\xff\"}")).unwrap_err(), PayloadError::NotUtf8);
+    }
+
+    #[test]
+    fn the_depth_limit_is_exact_and_ignores_brackets_in_strings() {
+        assert!(parse(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(parse(&nested(MAX_DEPTH + 1)).unwrap_err(), PayloadError::TooDeep);
+        assert!(parse(&format!("{{\"a\":\"{}\"}}", "[".repeat(500))).is_ok());
+        assert_eq!(parse(&"[".repeat(1_000_000)).unwrap_err(), PayloadError::TooDeep);
+    }
+
+    #[test]
+    fn equal_top_level_keys_are_refused_also_when_escaped() {
+        assert_eq!(parse(r#"{"a":1,"a":2}"#).unwrap_err(), PayloadError::DuplicateKey);
+        assert_eq!(parse(r#"{"a":1,"\u0061":2}"#).unwrap_err(), PayloadError::DuplicateKey);
+        assert!(parse(r#"{"x":{"a":1},"y":{"a":2}}"#).is_ok());
+    }
+
+    #[test]
+    fn pointers_find_members_elements_and_escaped_names() {
+        let payload = parse(r#"{"a":{"b":[10,{"c/d":"x"}]},"n":7,"t":true,"z":null}"#).unwrap();
+        assert_eq!(payload.pointer("/a/b/0").unwrap().get(), "10");
+        assert_eq!(payload.string("/a/b/1/c~1d").unwrap(), "x");
+        assert_eq!(payload.scalar("/n").unwrap(), "7");
+        assert_eq!(payload.scalar("/z"), None);
+        assert!(payload.pointer("/z").is_some());
+        assert!(payload.pointer("/a/q").is_none());
+        assert!(payload.pointer("/n/q").is_none());
+        assert!(payload.pointer("no-slash").is_none());
+    }
+
+    #[test]
+    fn compacting_keeps_strings_and_drops_the_rest_of_the_whitespace() {
+        let payload = parse("{ \"a b\" : \"x \\\" y\\\\\" ,\n\t\"n\" : [ 1 , 2 ] }").unwrap();
+        let mut out = Vec::new();
+        payload.write_compact(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a b":"x \" y\\","n":[1,2]}"#);
+    }
+}

@@ -1,0 +1,39 @@
+//! Small, pure steps between verification and routing, and between the log and a destination.
+
+use crate::{
+    names::{EventType, SourceName},
+    payload::Payload,
+};
+
+/// The part of an event that a plugin may look at and change.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Where the event came from. Plugins cannot change it.
+    pub source: SourceName,
+    /// What happened.
+    pub event_type: EventType,
+    /// Marks, in the order in which they were set.
+    pub flags: Vec<String>,
+    /// The body.
+    pub payload: Payload,
+}
+
+/// What becomes of the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on, changed or not.
+    Keep,
+    /// It is refused: at ingress with 422, at a destination as a dead letter of that destination.
+    Refuse {
+        /// Names the rule that failed, never the payload.
+        reason: String,
+    },
+}
+
+/// A step of the chain that the contract declares.
+///
+/// Implementors are pure: the same draft gives the same verdict. Whatever does I/O is a hook, not a plugin.
+pub trait Plugin: Send + Sync + 'static {
+    /// Looks at the draft, may change it, and decides.
+    fn apply(&self, draft: &mut Draft) -> Verdict;
+}
