@@ -3,7 +3,16 @@
 use super::Code;
 
 /// All codes, in order.
-pub static ALL: &[&Code] = &[&SYNTAX, &UNKNOWN_KEY];
+pub static ALL: &[&Code] = &[
+    &SYNTAX,
+    &UNKNOWN_KEY,
+    &CONTRACT_UNREADABLE,
+    &ENVIRONMENT_MISSING,
+    &ENVIRONMENT_VALUE,
+    &ENV_FILE,
+    &KAFKA_NOT_BUILT,
+    &FLAG_UNUSED,
+];
 
 /// The text is not TOML.
 pub static SYNTAX: Code = Code {
@@ -23,4 +32,74 @@ pub static UNKNOWN_KEY: Code = Code {
     about: "A contract says only what is used: a key that nothing reads is a mistake, most often of spelling.",
     wrong: "[app]\nid = \"my-app\"\nnane = \"My app\"\n",
     right: "[app]\nid = \"my-app\"\nname = \"My app\"\n",
+};
+
+/// The contract cannot be read.
+pub static CONTRACT_UNREADABLE: Code = Code {
+    id: "HOOK0201",
+    title: "The contract cannot be read",
+    is_security_critical: true,
+    about: "A contract is a text file in UTF-8 of at most 1 MiB. It is looked for in this order: `--contract PATH`; \
+            `--app ID`, which is `apps/ID/contract.toml`; `RELAY_CONTRACT_PATH`; `./contract.toml`; the contract \
+            `default-openclaw` that is part of the program. Where a place is named, no other is tried.",
+    wrong: "",
+    right: "",
+};
+
+/// A variable that something needs is not set.
+pub static ENVIRONMENT_MISSING: Code = Code {
+    id: "HOOK0202",
+    title: "An environment variable is not set",
+    is_security_critical: true,
+    about: "What an active adapter names, and the first secret of every source that an active route can match, must \
+            be set when the role that uses it starts. A variable that is set to nothing counts as not set. Values \
+            come from the profile's `env`, from `--env-file` (`./.env` where none is given) and from the process \
+            environment, in that order; `hook debug env` shows which are set, and where.",
+    wrong: "",
+    right: "",
+};
+
+/// A variable's value cannot be used.
+pub static ENVIRONMENT_VALUE: Code = Code {
+    id: "HOOK0203",
+    title: "An environment variable has a value that cannot be used",
+    is_security_critical: true,
+    about: "The variable is one that `hook` reads itself; `hook debug env` lists those and says what each of them does.",
+    wrong: "",
+    right: "",
+};
+
+/// An env file cannot be used.
+pub static ENV_FILE: Code = Code {
+    id: "HOOK0204",
+    title: "An env file cannot be read as it is written",
+    is_security_critical: true,
+    about: "An env file has one `NAME=value` a line; `export` before the name, empty lines and lines that begin with \
+            `#` are allowed. A value may stand in single quotes, where nothing is special, or in double quotes, where \
+            `\\n`, `\\t`, `\\r`, `\\\"`, `\\\\` and `\\$` are; both may span lines. Nothing is substituted: a secret \
+            that holds a `$` stays as it is, and `${NAME}` outside single quotes is refused, because other tools \
+            would replace it.",
+    wrong: "",
+    right: "",
+};
+
+/// Kafka is configured, and this build has no Kafka log.
+pub static KAFKA_NOT_BUILT: Code = Code {
+    id: "HOOK0205",
+    title: "Kafka is configured, but this build has no Kafka log",
+    is_security_critical: false,
+    about: "`KAFKA_BROKERS` chooses Kafka where the contract names no log. This build has the embedded log only, and \
+            uses it. Unset the variable, or say `[backbone] driver = \"embedded\"` in the contract.",
+    wrong: "",
+    right: "",
+};
+
+/// A flag has no effect here.
+pub static FLAG_UNUSED: Code = Code {
+    id: "HOOK0206",
+    title: "A flag has no effect here",
+    is_security_critical: false,
+    about: "Another flag, given as well, comes first: `--contract` before `--app`.",
+    wrong: "",
+    right: "",
 };
