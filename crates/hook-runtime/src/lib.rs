@@ -1,1 +1,25 @@
-//! placeholder
+//! The roles and their supervision: a plan, a log and secrets in; a running process out. Names no driver and no log.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`runtime`] | start and drain |
+//! | `serve` | from an adapter into the log |
+//! | `relay` | from source topics into one |
+//! | `smash` | from the log to destinations: lanes, retry, breaker |
+//! | [`replay`] | an event again |
+//! | [`journal`], [`metrics`], [`status`] | what can be asked |
+//! | `supervisor` | tasks and what their end means |
+
+pub mod cursors;
+pub mod journal;
+pub mod metrics;
+mod relay;
+pub mod replay;
+pub mod runtime;
+mod serve;
+mod smash;
+pub mod status;
+mod supervisor;
+
+pub use runtime::{Handle, Start, StartError, start};
+pub use smash::{DestinationStatus, WaitingKey};

@@ -78,6 +78,9 @@ pub enum Accepted {
 /// The reasons for a refusal, each with one HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectionKind {
+    /// 200: another event of its key was taken just now, and the source's cooldown drops it. Not an error to the sender,
+    /// who would only send it again.
+    CoolingDown,
     /// 400: not one JSON object within the rules.
     Malformed,
     /// 401: not proven to come from the source.
@@ -102,6 +105,7 @@ impl RejectionKind {
     /// The HTTP status of this refusal.
     pub fn status(self) -> u16 {
         match self {
+            Self::CoolingDown => 200,
             Self::Malformed => 400,
             Self::Unauthorized => 401,
             Self::NotFound => 404,

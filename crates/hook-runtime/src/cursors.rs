@@ -1,0 +1,119 @@
+//! Which cursors a plan has, where new ones begin, and which were left behind by an older contract.
+
+use std::sync::Arc;
+
+use hook_contract::plan::{Plan, Role, SmashRoute, StartFrom};
+use hook_core::{
+    names::{AdapterId, AppId, CursorName, Glob},
+    ports::log::{Cursor, CursorState, From, Log, LogError, LogState, Position, TopicFilter},
+};
+use tracing::{info, warn};
+
+use crate::{relay, status::Orphan};
+
+/// The cursor that looks for events that no route takes.
+pub(crate) fn unrouted_name(app: &AppId) -> CursorName {
+    CursorName::new(format!("{app}.unrouted")).expect("an app id is part of any cursor name")
+}
+
+/// Everything that may hold an event for delivery: not what the relay reads, not our own topics.
+pub(crate) fn unrouted(plan: &Plan, from: From) -> Cursor {
+    let relayed = plan.relay.iter().flat_map(|relay| relay.inputs.clone());
+    let unless_literal = relayed.chain([plan.dead_letters.clone(), plan.journal.clone()]).collect();
+    let topics = TopicFilter { include: vec![Glob::new("*")], unless_literal };
+    Cursor { name: unrouted_name(&plan.app.id), topics, from }
+}
+
+/// The cursors whose undelivered events must be kept: the relay's, and those of required destinations.
+pub fn pinning(plan: &Plan) -> Vec<CursorName> {
+    let relay = plan.relay.iter().map(|_| CursorName::of_relay(&plan.app.id));
+    let required = plan.smash.routes.iter().flat_map(|route| {
+        let destinations = route.destinations.iter().filter(|destination| destination.required);
+        destinations.map(|destination| CursorName::of_destination(&plan.app.id, &route.id, &destination.adapter))
+    });
+    relay.chain(required).collect()
+}
+
+/// Makes every cursor of the plan that does not exist yet. Cursors exist before any ingress opens, so that no event can
+/// come before them.
+pub(crate) async fn create(plan: &Plan, log: &Arc<dyn Log>) -> Result<(), LogError> {
+    let is_first_start = !log.state().cursors.iter().any(|cursor| cursor.name.belongs_to(&plan.app.id));
+    let default = if is_first_start { From::Earliest } else { From::Now };
+    for route in &plan.smash.routes {
+        for destination in &route.destinations {
+            let from = destination.from.map_or(default, start);
+            let cursor = of_destination(&plan.app.id, route, &destination.adapter, from);
+            if log.create_cursor(&cursor).await? {
+                info!(cursor = %cursor.name, from = ?cursor.from, "cursor made");
+            }
+        }
+    }
+    if let Some(plan_of_relay) = &plan.relay {
+        log.create_cursor(&relay::cursor(CursorName::of_relay(&plan.app.id), plan_of_relay)).await?;
+    }
+    log.create_cursor(&unrouted(plan, default)).await?;
+    Ok(())
+}
+
+pub(crate) fn of_destination(app: &AppId, route: &SmashRoute, adapter: &AdapterId, from: From) -> Cursor {
+    Cursor { name: CursorName::of_destination(app, &route.id, adapter), topics: route.topics.clone(), from }
+}
+
+fn start(from: StartFrom) -> From {
+    match from {
+        StartFrom::Now => From::Now,
+        StartFrom::Earliest => From::Earliest,
+        StartFrom::Time(at) => From::Time(at),
+    }
+}
+
+/// Finds cursors of this app that no active destination has, and warns of each.
+pub(crate) async fn orphans(plan: &Plan, roles: &[Role], log: &Arc<dyn Log>) -> Vec<Orphan> {
+    if !roles.contains(&Role::Smash) {
+        return Vec::new();
+    }
+    let mut known: Vec<_> = plan
+        .smash
+        .routes
+        .iter()
+        .flat_map(|route| route.destinations.iter().map(move |destination| (route, destination)))
+        .map(|(route, destination)| CursorName::of_destination(&plan.app.id, &route.id, &destination.adapter))
+        .collect();
+    known.extend([CursorName::of_relay(&plan.app.id), unrouted_name(&plan.app.id)]);
+    let state = log.state();
+    let mut orphans = Vec::new();
+    for cursor in &state.cursors {
+        if cursor.name.belongs_to(&plan.app.id) && !known.contains(&cursor.name) {
+            let orphan = orphan(cursor, &state, log).await;
+            warn!(
+                cursor = %orphan.cursor,
+                undelivered = orphan.undelivered,
+                from = orphan.from,
+                "no active destination has this cursor; set `from` on a new destination to deliver what it has left"
+            );
+            orphans.push(orphan);
+        }
+    }
+    orphans
+}
+
+async fn orphan(cursor: &CursorState, state: &LogState, log: &Arc<dyn Log>) -> Orphan {
+    let mut undelivered = 0;
+    let mut oldest = Vec::new();
+    for progress in &cursor.partitions {
+        let partition = state
+            .partitions
+            .iter()
+            .find(|partition| partition.topic == progress.topic && partition.partition == progress.partition);
+        let Some(partition) = partition else { continue };
+        let first = progress.watermark.max(partition.start);
+        let left = partition.end.saturating_sub(first).saturating_sub(progress.done_above);
+        undelivered += left;
+        if left > 0 {
+            oldest.push(Position { topic: progress.topic.clone(), partition: progress.partition, offset: first });
+        }
+    }
+    let records = log.read(oldest).await.unwrap_or_default();
+    let from = records.into_iter().flatten().map(|record| record.time).min().map(|time| time.to_string());
+    Orphan { cursor: cursor.name.clone(), undelivered, from }
+}

@@ -1,0 +1,361 @@
+//! Starts the roles of a plan and ends them again.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use hook_contract::plan::{Destination, Plan, Role, SmashRoute, SourcePlan};
+use hook_core::{
+    clock::SharedClock,
+    names::{AdapterId, CursorName},
+    ports::{
+        egress::EgressDriver,
+        ingress::{Inlet, ListenError, Listener},
+        log::{Cursor, From, Log, LogError},
+    },
+    secret::Secrets,
+};
+use thiserror::Error;
+use tokio::{sync::watch, time::Instant};
+use tracing::{info, warn};
+
+use crate::{
+    cursors,
+    journal::Journal,
+    metrics::Metrics,
+    relay,
+    serve::Serve,
+    smash::{Shared, StatusCell, Unrouted, Worker},
+    status::{ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
+    supervisor::{Group, OnEnd},
+};
+
+/// How long requests that have begun may take to finish when the process ends.
+const INGRESS_DRAIN: Duration = Duration::from_secs(10);
+/// How long the relay may take for its last batch.
+const RELAY_DRAIN: Duration = Duration::from_secs(5);
+/// How long attempts in flight may take to finish.
+const SMASH_DRAIN: Duration = Duration::from_secs(15);
+
+/// What a start is given.
+pub struct Start {
+    /// What to do.
+    pub plan: Plan,
+    /// Which roles of the plan run in this process.
+    pub roles: Vec<Role>,
+    /// Where events rest.
+    pub log: Arc<dyn Log>,
+    /// Where secrets are looked up.
+    pub secrets: Secrets,
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// Seeds every random choice.
+    pub seed: u64,
+}
+
+/// Why a process could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address could not be opened.
+    #[error("ingress adapter {adapter}: {source}")]
+    Listen {
+        /// The adapter.
+        adapter: AdapterId,
+        /// What went wrong.
+        #[source]
+        source: ListenError,
+    },
+    /// The log did not take the cursors.
+    #[error("the cursors could not be made")]
+    Cursors(#[from] LogError),
+}
+
+/// A running process.
+pub struct Handle {
+    plan: Plan,
+    roles: Vec<Role>,
+    log: Arc<dyn Log>,
+    secrets: Secrets,
+    journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    clock: SharedClock,
+    listeners: Vec<ListenerStatus>,
+    destinations: Vec<StatusCell>,
+    orphans: Vec<Orphan>,
+    groups: tokio::sync::Mutex<Groups>,
+    failed: watch::Receiver<Option<String>>,
+    is_ending: std::sync::atomic::AtomicBool,
+}
+
+/// The tasks by role: they end in this order.
+struct Groups {
+    ingress: Group,
+    relay: Group,
+    smash: Group,
+}
+
+/// Starts the roles. When this returns, every cursor exists, every address is open, and every task runs.
+pub async fn start(start: Start) -> Result<Handle, StartError> {
+    let Start { plan, roles, log, secrets, clock, seed } = start;
+    let metrics = Arc::new(Metrics::new());
+    let journal = Arc::new(Journal::new(Arc::clone(&log), plan.journal.clone(), Arc::clone(&clock)));
+    cursors::create(&plan, &log).await?;
+    let orphans = cursors::orphans(&plan, &roles, &log).await;
+    let (failed, seen) = watch::channel(None);
+    let failed = Arc::new(failed);
+    let group = || Group::new(Arc::clone(&failed));
+    let mut handle = Handle {
+        groups: tokio::sync::Mutex::new(Groups { ingress: group(), relay: group(), smash: group() }),
+        plan,
+        roles,
+        log,
+        secrets,
+        journal,
+        metrics,
+        clock,
+        listeners: Vec::new(),
+        destinations: Vec::new(),
+        orphans,
+        failed: seen,
+        is_ending: false.into(),
+    };
+    // Addresses first: a port that is taken is met before anything moves.
+    let listeners = if handle.runs(Role::Serve) { handle.listen().await? } else { Vec::new() };
+    if handle.runs(Role::Smash) {
+        handle.start_smash(seed);
+    }
+    if handle.runs(Role::Relay) {
+        handle.start_relay();
+    }
+    handle.start_serve(listeners);
+    Ok(handle)
+}
+
+impl Handle {
+    /// The listening addresses, in the order of the contract.
+    pub fn listeners(&self) -> &[ListenerStatus] {
+        &self.listeners
+    }
+
+    /// The log that this process runs on.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// The wall clock of the process.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// The metrics as text.
+    pub fn render_metrics(&self) -> String {
+        let state = self.log.state();
+        self.metrics.log_state(state.bytes, state.dropped_notes);
+        self.metrics.render()
+    }
+
+    /// The process as it is now.
+    pub fn status(&self) -> Status {
+        let log = self.log.state();
+        let is_ending = self.is_ending.load(std::sync::atomic::Ordering::Relaxed);
+        Status {
+            ready: log.unavailable.is_none() && !is_ending && self.failed.borrow().is_none(),
+            app: self.plan.app.id.clone(),
+            profile: self.plan.profile.name.clone(),
+            validation_mode: self.plan.mode,
+            roles: self.roles.clone(),
+            listeners: self.listeners.clone(),
+            sources: if self.runs(Role::Serve) { self.sources() } else { Vec::new() },
+            relay: self
+                .plan
+                .relay
+                .as_ref()
+                .filter(|_| self.runs(Role::Relay))
+                .map(|relay| RelayStatus { inputs: relay.inputs.clone(), output: relay.output.clone() }),
+            destinations: self.destinations.iter().map(StatusCell::get).collect(),
+            orphans: self.orphans.clone(),
+            log,
+        }
+    }
+
+    /// Resolves when a task that the process cannot do without has ended; says which and why.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends in order: stop ingress, stop the relay after its last batch, finish the attempts in flight, close the log.
+    /// `true` where everything ended in time.
+    pub async fn drain(&self) -> Result<bool, LogError> {
+        self.is_ending.store(true, std::sync::atomic::Ordering::Relaxed);
+        let mut groups = self.groups.lock().await;
+        let mut in_time = true;
+        let Groups { ingress, relay, smash } = &mut *groups;
+        for (name, group, most) in
+            [("ingress", ingress, INGRESS_DRAIN), ("relay", relay, RELAY_DRAIN), ("smash", smash, SMASH_DRAIN)]
+        {
+            group.stop();
+            if !group.ended(Instant::now() + most).await {
+                warn!(role = name, "work in flight was given up: it is done again after the next start");
+                in_time = false;
+            }
+        }
+        self.log.close().await?;
+        Ok(in_time)
+    }
+
+    fn runs(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn sources(&self) -> Vec<SourceStatus> {
+        self.plan.sources.values().map(|source| self.source(source)).collect()
+    }
+
+    fn source(&self, source: &SourcePlan) -> SourceStatus {
+        let has_secret = source.secret_env.iter().any(|name| self.secrets.get(name).is_some());
+        let state = match has_secret || !source.verifier.needs_secret() {
+            true => SourceState::Ready,
+            false => SourceState::NoSecret,
+        };
+        SourceStatus { source: source.name.clone(), verifier: source.verifier_name.clone(), state }
+    }
+
+    async fn listen(&mut self) -> Result<Vec<(AdapterId, Box<dyn Listener>)>, StartError> {
+        let mut listeners = Vec::new();
+        for adapter in &self.plan.serve.adapters {
+            let listener = adapter.driver.listen(adapter.id.clone()).await;
+            let listener = listener.map_err(|source| StartError::Listen { adapter: adapter.id.clone(), source })?;
+            self.listeners.push(ListenerStatus {
+                adapter: adapter.id.clone(),
+                driver: adapter.driver_name.clone(),
+                address: listener.address(),
+            });
+            listeners.push((adapter.id.clone(), listener));
+        }
+        Ok(listeners)
+    }
+
+    fn start_serve(&mut self, listeners: Vec<(AdapterId, Box<dyn Listener>)>) {
+        let serve: Arc<dyn Inlet> = Arc::new(Serve::new(
+            &self.plan,
+            Arc::clone(&self.log),
+            Arc::clone(&self.journal),
+            Arc::clone(&self.metrics),
+            Arc::clone(&self.secrets),
+            Arc::clone(&self.clock),
+        ));
+        for (adapter, listener) in listeners {
+            let (serve, mut listener) = (Arc::clone(&serve), Some(listener));
+            let start = Box::new(move |stop| {
+                // An open address is handed over once; without it the process cannot serve.
+                let run = listener.take().map(|listener| listener.run(Arc::clone(&serve), stop));
+                async move {
+                    match run {
+                        Some(run) => run.await,
+                        None => return Err("its address is gone".to_owned()),
+                    }
+                    Ok(())
+                }
+                .boxed()
+            });
+            self.groups.get_mut().ingress.spawn(format!("serve/{adapter}"), OnEnd::StopProcess, start);
+        }
+    }
+
+    fn start_relay(&mut self) {
+        let Some(plan) = self.plan.relay.clone() else { return };
+        let cursor = relay::cursor(CursorName::of_relay(&self.plan.app.id), &plan);
+        let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
+        let start = Box::new(move |stop| {
+            let run = relay::run(cursor.clone(), plan.output.clone(), Arc::clone(&log), Arc::clone(&metrics), stop);
+            run.map(|end| end.map_err(|error| error.to_string())).boxed()
+        });
+        self.groups.get_mut().relay.spawn("relay".into(), OnEnd::Restart, start);
+    }
+
+    fn start_smash(&mut self, seed: u64) {
+        let plan = self.plan.clone();
+        for (index, adapter) in plan.smash.adapters.iter().enumerate() {
+            let driver: Arc<dyn EgressDriver> = Arc::clone(&adapter.driver);
+            let start = Box::new(move |stop| {
+                let driver = Arc::clone(&driver);
+                async move {
+                    driver.run(stop).await;
+                    Ok(())
+                }
+                .boxed()
+            });
+            self.groups.get_mut().smash.spawn(format!("smash/{}", adapter.id), OnEnd::Restart, start);
+            for route in &plan.smash.routes {
+                for destination in route.destinations.iter().filter(|destination| destination.adapter == adapter.id) {
+                    self.start_destination(route, destination, index, seed);
+                }
+            }
+        }
+        self.start_unrouted();
+    }
+
+    fn start_destination(&mut self, route: &SmashRoute, destination: &Destination, adapter: usize, seed: u64) {
+        let adapter = self.plan.smash.adapters[adapter].clone();
+        let name = format!("{}/{}", route.id, adapter.id);
+        let status = StatusCell::default();
+        status.update(|status| {
+            status.destination.clone_from(&name);
+            (status.driver, status.required) = (adapter.driver_name.clone(), destination.required);
+        });
+        self.destinations.push(status.clone());
+        let shared = Arc::new(Shared {
+            // The cursor exists; where it would begin no longer matters.
+            cursor: cursors::of_destination(&self.plan.app.id, route, &adapter.id, From::Now),
+            name: name.clone(),
+            route: route.clone(),
+            required: destination.required,
+            adapter,
+            dead_letters: self.plan.dead_letters.clone(),
+            log: Arc::clone(&self.log),
+            journal: Arc::clone(&self.journal),
+            metrics: Arc::clone(&self.metrics),
+            secrets: Arc::clone(&self.secrets),
+            clock: Arc::clone(&self.clock),
+            status,
+            seed: seed ^ self.destinations.len() as u64,
+        });
+        let start = Box::new(move |stop| {
+            let run = Worker::new(Arc::clone(&shared)).run(stop);
+            run.map(|end| end.map_err(|error| error.to_string())).boxed()
+        });
+        self.groups.get_mut().smash.spawn(format!("smash/{name}"), OnEnd::Restart, start);
+        info!(destination = name, "destination started");
+    }
+
+    fn start_unrouted(&mut self) {
+        let cursor: Cursor = cursors::unrouted(&self.plan, From::Now);
+        let unrouted = Arc::new(Unrouted {
+            cursor,
+            routes: self.plan.smash.routes.clone(),
+            policy: self.plan.smash.unrouted,
+            dead_letters: self.plan.dead_letters.clone(),
+            log: Arc::clone(&self.log),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+        });
+        let start = Box::new(move |stop| {
+            let unrouted = Arc::clone(&unrouted);
+            async move { unrouted.run(stop).await.map_err(|error| error.to_string()) }.boxed()
+        });
+        self.groups.get_mut().smash.spawn("smash/unrouted".into(), OnEnd::Restart, start);
+    }
+}

@@ -1,0 +1,78 @@
+//! By which keys copies of a delivery are recognised.
+
+use hook_contract::plan::{DedupBy, DedupPlan};
+use hook_core::{
+    SignedDuration, Timestamp,
+    names::SourceName,
+    ports::{log::DedupKey, verifier::DeliveryId},
+};
+use sha2::{Digest, Sha256};
+
+/// The keys of one delivery; none where its copies cannot be told from new events.
+pub(crate) fn keys(
+    plan: &DedupPlan,
+    source: &SourceName,
+    delivery_id: Option<&DeliveryId>,
+    body_digest: &[u8; 32],
+    received_at: Timestamp,
+) -> Vec<DedupKey> {
+    let window = SignedDuration::try_from(plan.window).unwrap_or(SignedDuration::MAX);
+    let expires_at = received_at.checked_add(window).unwrap_or(Timestamp::MAX);
+    let key = |kind: &str, value: &[u8]| DedupKey { digest: digest(source, kind, value), expires_at };
+    let by_body = || key("body", body_digest);
+    match (plan.by, delivery_id) {
+        (DedupBy::Body, _) => vec![by_body()],
+        (_, None) => Vec::new(),
+        (DedupBy::Delivery, Some(id)) if !id.is_signed => vec![key("id", id.value.as_bytes()), by_body()],
+        (_, Some(id)) => vec![key("id", id.value.as_bytes())],
+    }
+}
+
+/// Sixteen bytes of SHA-256 over what identifies the delivery; no field can run into the next.
+fn digest(source: &SourceName, kind: &str, value: &[u8]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    hasher.update(source.as_str());
+    hasher.update([0]);
+    hasher.update(kind);
+    hasher.update([0]);
+    hasher.update(value);
+    let whole: [u8; 32] = hasher.finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&whole[..16]);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn keys_of(by: DedupBy, id: Option<(&str, bool)>, body: u8) -> Vec<[u8; 16]> {
+        let plan = DedupPlan { by, window: Duration::from_secs(60) };
+        let id = id.map(|(value, is_signed)| DeliveryId { value: value.into(), is_signed });
+        let source = SourceName::new("github").unwrap();
+        keys(&plan, &source, id.as_ref(), &[body; 32], Timestamp::UNIX_EPOCH).iter().map(|key| key.digest).collect()
+    }
+
+    #[test]
+    fn an_unsigned_id_is_backed_by_the_body() {
+        let first = keys_of(DedupBy::Delivery, Some(("a", false)), 1);
+        let captured = keys_of(DedupBy::Delivery, Some(("b", false)), 1);
+        assert_eq!(first.len(), 2);
+        assert_ne!(first[0], captured[0]);
+        assert_eq!(first[1], captured[1]);
+    }
+
+    #[test]
+    fn a_signed_id_stands_alone() {
+        assert_eq!(keys_of(DedupBy::Delivery, Some(("a", true)), 1), keys_of(DedupBy::Delivery, Some(("a", true)), 2));
+        assert_eq!(keys_of(DedupBy::DeliveryIdOnly, Some(("a", false)), 1).len(), 1);
+    }
+
+    #[test]
+    fn without_an_id_only_an_explicit_choice_deduplicates() {
+        assert!(keys_of(DedupBy::Delivery, None, 1).is_empty());
+        assert_eq!(keys_of(DedupBy::Body, None, 1).len(), 1);
+    }
+}

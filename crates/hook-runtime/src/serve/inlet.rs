@@ -1,0 +1,312 @@
+//! The inlet: the one way from an adapter into the log, step by step.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use hook_contract::plan::{Plan, ServeRoute};
+use hook_core::{
+    BoxFuture,
+    clock::SharedClock,
+    envelope::{Envelope, EventHeader, Meta},
+    event::{EventId, RawEvent, RequestId, TraceId, VerifiedEvent},
+    journal::Step,
+    names::{AdapterId, EventType, SourceName, TopicName},
+    payload::Payload,
+    ports::{
+        ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
+        log::{Append, Appended, Log, LogError},
+        plugin::{Draft, Plugin, Verdict},
+        verifier::{Claim, Refusal},
+    },
+    secret::Secrets,
+};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::{dedup, source::Source};
+use crate::{
+    journal::{Journal, Sender},
+    metrics::Metrics,
+};
+
+/// How long a sender is asked to wait where the log cannot take its event.
+const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(5);
+
+/// The role `serve`, shared by all of its adapters.
+pub(crate) struct Serve {
+    sources: BTreeMap<SourceName, Source>,
+    routes: Vec<ServeRoute>,
+    plugins: HashMap<AdapterId, Vec<Arc<dyn Plugin>>>,
+    log: Arc<dyn Log>,
+    journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    secrets: Secrets,
+    clock: SharedClock,
+}
+
+impl Serve {
+    pub(crate) fn new(
+        plan: &Plan,
+        log: Arc<dyn Log>,
+        journal: Arc<Journal>,
+        metrics: Arc<Metrics>,
+        secrets: Secrets,
+        clock: SharedClock,
+    ) -> Self {
+        let sources = plan.sources.iter().map(|(name, plan)| (name.clone(), Source::new(plan.clone()))).collect();
+        let plugins = plan.serve.adapters.iter().map(|adapter| (adapter.id.clone(), adapter.plugins.clone())).collect();
+        Self { sources, routes: plan.serve.routes.clone(), plugins, log, journal, metrics, secrets, clock }
+    }
+
+    async fn take(&self, event: RawEvent) -> Result<Accepted, Rejection> {
+        let began = Instant::now();
+        let (request_id, adapter) = (event.request_id, event.adapter.clone());
+        let Some(source) = self.sources.get(&event.source) else {
+            let refused = refused(RejectionKind::NotFound, "unknown_source", "there is no such source");
+            return Err(self.reject(Sender::Unverified, &adapter, Some(&event.source), request_id, refused));
+        };
+        self.metrics.ingress_event(&adapter, &event.source);
+        let name = event.source.clone();
+        let reject = |sender, refused| self.reject(sender, &adapter, Some(&name), request_id, refused);
+
+        let verified = self.verify(source, event).map_err(|refused| reject(Sender::Unverified, refused))?;
+        let event = self.admit(source, &verified).map_err(|refused| reject(Sender::Verified, refused))?;
+        let topics = self.topics(&event.header);
+        if topics.is_empty() {
+            return Ok(self.leave(&adapter, request_id, event.header));
+        }
+        let accepted = self.store(source, &adapter, event, topics).await;
+        let accepted = accepted.map_err(|refused| reject(Sender::Verified, refused))?;
+        self.metrics.acknowledged(&adapter, began.elapsed());
+        if let Accepted::Duplicate(first) = accepted {
+            self.metrics.duplicate(&adapter, &name);
+            let step = Step::Duplicate { source: name.clone() };
+            self.journal.note_request(Sender::Verified, request_id, Some(first), step);
+        }
+        Ok(accepted)
+    }
+
+    /// Raw bytes first: nothing is parsed before this has passed.
+    fn verify(&self, source: &Source, event: RawEvent) -> Result<VerifiedEvent, Refused> {
+        let secrets = source.secrets(&self.secrets);
+        if secrets.is_empty() && source.plan.verifier.needs_secret() {
+            return Err(unauthorized(Refusal::NoSecret));
+        }
+        let now = self.clock.now();
+        let verified = event.verify(&*source.plan.verifier, &secrets, now);
+        let verified = verified.map_err(|(_, refusal)| unauthorized(refusal))?;
+        if let Some(slot) = verified.verified().slot {
+            self.metrics.secret_used(&source.plan.name, slot);
+        }
+        Ok(verified)
+    }
+
+    /// Rate, shape and plugins: what comes out is an event that may be stored.
+    fn admit(&self, source: &Source, event: &VerifiedEvent) -> Result<Admitted, Refused> {
+        source.admit().map_err(|wait| Refused {
+            retry_after: Some(wait),
+            ..refused(RejectionKind::TooManyRequests, "rate_limited", "the source is over its rate limit")
+        })?;
+        let raw = event.raw();
+        let payload = Payload::parse(raw.body.clone())
+            .map_err(|error| refused(RejectionKind::Malformed, "malformed_body", error.to_string()))?;
+        let claim = source.describe(event, &payload);
+        let draft = Draft {
+            source: raw.source.clone(),
+            event_type: claim.event_type.clone().unwrap_or_else(EventType::unknown),
+            flags: Vec::new(),
+            payload,
+        };
+        let draft = self.run_plugins(&raw.adapter, draft)?;
+        Ok(Admitted::new(raw, &claim, draft))
+    }
+
+    fn run_plugins(&self, adapter: &AdapterId, mut draft: Draft) -> Result<Draft, Refused> {
+        for plugin in self.plugins.get(adapter).into_iter().flatten() {
+            if let Verdict::Refuse { reason } = plugin.apply(&mut draft) {
+                return Err(refused(RejectionKind::Unprocessable, "refused_by_plugin", reason));
+            }
+        }
+        Ok(draft)
+    }
+
+    /// The distinct topics of every route that takes the event.
+    fn topics(&self, header: &EventHeader) -> Vec<TopicName> {
+        let mut topics = Vec::new();
+        for route in &self.routes {
+            let takes = route.source_match.matches(header.source.as_str())
+                && route.event_type_pattern.matches(header.event_type.as_str());
+            let topic = takes.then(|| route.target.topic_for(&header.source)).flatten();
+            topics.extend(topic.filter(|topic| !topics.contains(topic)));
+        }
+        topics
+    }
+
+    /// An error would make the sender switch its hook off, so that what no route takes is answered kindly.
+    fn leave(&self, adapter: &AdapterId, request_id: RequestId, header: EventHeader) -> Accepted {
+        self.metrics.not_routed(adapter, &header.source);
+        let step = Step::NotRouted { source: header.source, event_type: header.event_type };
+        self.journal.note_request(Sender::Verified, request_id, None, step);
+        Accepted::NotRouted(request_id)
+    }
+
+    async fn store(
+        &self,
+        source: &Source,
+        adapter: &AdapterId,
+        event: Admitted,
+        topics: Vec<TopicName>,
+    ) -> Result<Accepted, Refused> {
+        let Admitted { header, payload, body_digest, delivery_id } = event;
+        let cooldown = source.cooldown.as_ref().zip(header.meta.route_key.clone());
+        if let Some((cooldown, key)) = &cooldown
+            && !cooldown.is_over(key, Instant::now())
+        {
+            return Err(refused(
+                RejectionKind::CoolingDown,
+                "cooldown",
+                "another event of this key was taken just now",
+            ));
+        }
+        let dedup =
+            dedup::keys(&source.plan.dedup, &header.source, delivery_id.as_ref(), &body_digest, header.received_at);
+        let envelope = Envelope { header, payload };
+        let records = topics.iter().map(|topic| envelope.to_record(topic.clone())).collect();
+        let id = envelope.header.id;
+        let append = Append { records, id: id.to_bytes(), dedup, commit: None };
+        match self.log.append(append).await {
+            Ok(Appended::Stored(_)) => {
+                topics.iter().for_each(|topic| self.metrics.published(topic));
+                if let Some((cooldown, key)) = cooldown {
+                    cooldown.begin(key, Instant::now());
+                }
+                self.trace_stored(adapter, &envelope.header);
+                Ok(Accepted::Stored(id))
+            }
+            Ok(Appended::DuplicateOf(first)) => Ok(Accepted::Duplicate(EventId::from_bytes(first))),
+            Err(error) => {
+                topics.iter().for_each(|topic| self.metrics.publish_failed(topic, reason(&error)));
+                warn!(ingress_adapter = %adapter, source = %envelope.header.source, %error, "event not stored");
+                Err(not_stored(&error))
+            }
+        }
+    }
+
+    fn trace_stored(&self, adapter: &AdapterId, header: &EventHeader) {
+        debug!(
+            event_id = %header.id,
+            source = %header.source,
+            event_type = %header.event_type,
+            trace_id = header.meta.trace_id.as_ref().map(TraceId::as_str),
+            ingress_adapter = %adapter,
+            delivery_state = "stored",
+            "event stored"
+        );
+    }
+
+    fn reject(
+        &self,
+        sender: Sender,
+        adapter: &AdapterId,
+        source: Option<&SourceName>,
+        request_id: RequestId,
+        refused: Refused,
+    ) -> Rejection {
+        self.metrics.refused(adapter, refused.code);
+        debug!(%request_id, ingress_adapter = %adapter, source = source.map(SourceName::as_str), code = refused.code, "request refused");
+        let step =
+            Step::Refused { source: source.cloned(), code: refused.code.to_owned(), reason: refused.message.clone() };
+        self.journal.note_request(sender, request_id, None, step);
+        Rejection { refused, request_id }
+    }
+}
+
+impl Inlet for Serve {
+    fn source(&self, name: &str) -> Option<SourceName> {
+        self.sources.get_key_value(name).map(|(name, _)| name.clone())
+    }
+
+    fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>> {
+        Box::pin(self.take(event))
+    }
+
+    fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {
+        self.reject(Sender::Unverified, adapter, source, RequestId::generate(), refused)
+    }
+}
+
+/// An event that may be stored.
+struct Admitted {
+    header: EventHeader,
+    payload: Payload,
+    body_digest: [u8; 32],
+    delivery_id: Option<hook_core::ports::verifier::DeliveryId>,
+}
+
+impl Admitted {
+    fn new(raw: &RawEvent, claim: &Claim, draft: Draft) -> Self {
+        let body_digest: [u8; 32] = Sha256::digest(&raw.body).into();
+        let traceparent = raw.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let meta = Meta {
+            trace_id: traceparent.and_then(TraceId::from_traceparent),
+            ingress_adapter: Some(raw.adapter.clone()),
+            route_key: claim.ordering_key.as_ref().map(|key| format!("{}:{key}", raw.source)),
+            flags: draft.flags,
+            delivery_id: claim.delivery_id.as_ref().map(|id| id.value.clone()),
+            body_sha256: Some(hex(&body_digest)),
+            replay: None,
+        };
+        let header = EventHeader {
+            id: EventId::generate(),
+            source: draft.source,
+            event_type: draft.event_type,
+            received_at: raw.received_at,
+            meta,
+        };
+        Self { header, payload: draft.payload, body_digest, delivery_id: claim.delivery_id.clone() }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    digits.map(char::from).collect()
+}
+
+fn refused(kind: RejectionKind, code: &'static str, message: impl Into<String>) -> Refused {
+    Refused { kind, code, message: message.into(), retry_after: None }
+}
+
+fn unauthorized(refusal: Refusal) -> Refused {
+    refused(RejectionKind::Unauthorized, refusal.code(), refusal.to_string())
+}
+
+fn not_stored(error: &LogError) -> Refused {
+    match error {
+        LogError::TooLarge { .. } => {
+            refused(RejectionKind::TooLarge, "body_too_large", "the event is too large to store")
+        }
+        _ => Refused {
+            retry_after: Some(RETRY_AFTER_UNAVAILABLE),
+            ..refused(
+                RejectionKind::Unavailable,
+                "log_unavailable",
+                "the event could not be stored; send it again later",
+            )
+        },
+    }
+}
+
+fn reason(error: &LogError) -> &'static str {
+    match error {
+        LogError::Unavailable(_) => "unavailable",
+        LogError::Damaged(_) => "damaged",
+        LogError::Closed => "closed",
+        LogError::NoCursor(_) => "no_cursor",
+        LogError::TooLarge { .. } => "too_large",
+    }
+}

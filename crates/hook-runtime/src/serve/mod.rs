@@ -1,0 +1,8 @@
+//! The role `serve`: what an adapter receives is verified, checked, routed, deduplicated and made durable.
+
+mod cooldown;
+mod dedup;
+mod inlet;
+mod source;
+
+pub(crate) use inlet::Serve;

@@ -1,0 +1,462 @@
+//! The worker of one destination: reads, attempts, retries, gives up, commits. It owns all of its state.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use hook_contract::plan::{EgressAdapter, GiveUp, RetryPlan, SmashRoute};
+use hook_core::{
+    BoxFuture, Timestamp,
+    clock::SharedClock,
+    envelope::Envelope,
+    journal::Step,
+    names::TopicName,
+    outcome::{Failure, FailureClass, Outcome},
+    ports::log::{Cursor, Log, LogError, Position, Record, Subscription},
+    secret::Secrets,
+    stop::Stop,
+};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    attempt::{self, Attempted, Done, Refused},
+    breaker::{Breaker, Failed},
+    lanes::{Head, LaneKey, Lanes},
+    progress::Progress,
+    retry::{self, Decision},
+    status::{StatusCell, WaitingKey},
+};
+use crate::{journal::Journal, metrics::Metrics};
+
+/// At most so many records are read at once.
+const READ: usize = 64;
+/// Gauges and the status follow the state this often.
+const REFRESH: Duration = Duration::from_millis(500);
+/// So many waiting keys are shown to an operator.
+const SHOWN_KEYS: usize = 20;
+/// How long a destination that is not required may be shut before its events are dropped unseen.
+const OPTIONAL_MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// What a worker and its attempts share, unchanging.
+pub(crate) struct Shared {
+    /// `route/adapter`.
+    pub(crate) name: String,
+    pub(crate) cursor: Cursor,
+    pub(crate) route: SmashRoute,
+    pub(crate) required: bool,
+    pub(crate) adapter: EgressAdapter,
+    pub(crate) dead_letters: TopicName,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) secrets: Secrets,
+    pub(crate) clock: SharedClock,
+    pub(crate) status: StatusCell,
+    pub(crate) seed: u64,
+}
+
+impl Shared {
+    /// The retry settings, with what the reference adds for a destination that is not required.
+    fn retry(&self) -> RetryPlan {
+        let max_age = self.adapter.retry.max_age.or((!self.required).then_some(OPTIONAL_MAX_AGE));
+        RetryPlan { max_age, ..self.adapter.retry }
+    }
+}
+
+/// The worker of one destination.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    retry: RetryPlan,
+    lanes: Lanes,
+    breaker: Breaker<LaneKey>,
+    progress: Progress,
+    in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Whether a probe is in flight.
+    is_probing: bool,
+    /// Until when the destination has asked for patience.
+    throttled_until: Option<Instant>,
+    /// Events delivered since the start.
+    delivered: u64,
+    last_error: Option<String>,
+    held: HashSet<LaneKey>,
+    /// Done and not yet given to the log.
+    done: Vec<Position>,
+    /// When gauges and status are due to follow the state.
+    refresh_at: Option<Instant>,
+    is_at_max_ahead: bool,
+    random: fastrand::Rng,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let random = fastrand::Rng::with_seed(shared.seed);
+        Self {
+            retry: shared.retry(),
+            shared,
+            lanes: Lanes::default(),
+            breaker: Breaker::new(),
+            progress: Progress::default(),
+            in_flight: FuturesUnordered::new(),
+            is_probing: false,
+            throttled_until: None,
+            delivered: 0,
+            last_error: None,
+            held: HashSet::new(),
+            done: Vec::new(),
+            refresh_at: None,
+            is_at_max_ahead: false,
+            random,
+        }
+    }
+
+    /// Delivers until `stop`, then ends what is in flight.
+    pub(crate) async fn run(mut self, mut stop: Stop) -> Result<(), LogError> {
+        let mut subscription = self.shared.log.subscribe(&self.shared.cursor)?;
+        self.refresh();
+        loop {
+            self.dispatch();
+            let wake = self.next_wake();
+            tokio::select! {
+                () = &mut stop => break,
+                records = subscription.next(READ), if self.wants_more() => self.take_in(records?),
+                Some(done) = self.in_flight.next() => self.on_done(done),
+                () = sleep_until(wake), if wake.is_some() => {}
+            }
+            self.take_finished();
+            self.commit(&mut *subscription)?;
+        }
+        // What has begun is finished: the destination may have it already.
+        while let Some(done) = self.in_flight.next().await {
+            self.on_done(done);
+            self.commit(&mut *subscription)?;
+        }
+        Ok(())
+    }
+
+    /// Attempts as many lanes as may be attempted now; while the breaker is open, one probe when it is due.
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        self.lanes.wake(now);
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            self.refresh();
+        }
+        if let Some(probe_at) = self.breaker.probe_at() {
+            if !self.is_probing && probe_at <= now {
+                self.probe();
+            }
+            return;
+        }
+        if self.throttled_until.is_some_and(|until| until > now) {
+            return;
+        }
+        self.throttled_until = None;
+        while self.in_flight.len() < self.shared.adapter.concurrency {
+            let Some((key, head)) = self.lanes.take() else { break };
+            self.attempt(key, head, false);
+        }
+    }
+
+    fn probe(&mut self) {
+        if let Some((key, head)) = self.lanes.take_probe(self.breaker.last_probed()) {
+            self.breaker.probe(key.clone());
+            self.is_probing = true;
+            self.attempt(key, head, true);
+        }
+    }
+
+    fn attempt(&mut self, key: LaneKey, head: Head, was_probe: bool) {
+        self.in_flight.push(attempt::attempt(Arc::clone(&self.shared), key, head, was_probe).boxed());
+    }
+
+    /// When there is something to do although nothing happens.
+    fn next_wake(&self) -> Option<Instant> {
+        let attempt_at = match self.breaker.probe_at() {
+            Some(probe_at) => (!self.is_probing && self.lanes.idle() > 0).then_some(probe_at),
+            None if self.in_flight.len() >= self.shared.adapter.concurrency => None,
+            None => match self.throttled_until {
+                Some(until) => Some(until),
+                None => self.lanes.next_due(),
+            },
+        };
+        [attempt_at, self.refresh_at].into_iter().flatten().min()
+    }
+
+    /// Whether to read on. A destination that is shut reads nothing, unless it has nothing to probe with.
+    fn wants_more(&mut self) -> bool {
+        if self.breaker.is_open() && self.lanes.events() > 0 && !self.is_abandoned() {
+            return false;
+        }
+        let is_at_max_ahead = self.progress.ahead() >= self.shared.adapter.max_ahead;
+        if is_at_max_ahead && !self.is_at_max_ahead {
+            self.shared.metrics.read_paused(&self.shared.name);
+            warn!(destination = %self.shared.name, "reading waits: the oldest event that is not done is max_ahead behind");
+        }
+        self.is_at_max_ahead = is_at_max_ahead;
+        !is_at_max_ahead && self.lanes.ready() < 2 * self.shared.adapter.concurrency
+    }
+
+    /// Whether a destination that is not required has been shut for so long that its events are dropped.
+    fn is_abandoned(&self) -> bool {
+        let max_age = self.retry.max_age.unwrap_or(OPTIONAL_MAX_AGE);
+        !self.shared.required && self.breaker.open_since().is_some_and(|since| since.elapsed() >= max_age)
+    }
+
+    fn take_in(&mut self, records: Vec<Record>) {
+        for record in records {
+            self.shared.metrics.consumed(&record.position.topic);
+            let event = match Envelope::from_record(&record) {
+                Ok(event) => event,
+                Err(error) => {
+                    error!(destination = %self.shared.name, position = ?record.position, %error, "record skipped");
+                    self.done.push(record.position);
+                    continue;
+                }
+            };
+            if !self.shared.route.takes(&event.header.source, event.header.event_type.as_str()) {
+                self.done.push(record.position);
+            } else if self.is_abandoned() && self.lanes.events() > 0 {
+                self.drop_event(&event, "the destination has been shut for longer than max_age");
+                self.done.push(record.position);
+            } else {
+                self.progress.read(&record.position);
+                let key = match &event.header.meta.route_key {
+                    Some(key) => LaneKey::Ordered(key.as_str().into()),
+                    None => LaneKey::Alone(record.position.clone()),
+                };
+                self.lanes.push(key, record.position, event);
+            }
+        }
+        self.schedule_refresh();
+    }
+
+    /// Takes whatever else has finished, so that it shares one commit.
+    fn take_finished(&mut self) {
+        while let Some(Some(done)) = self.in_flight.next().now_or_never() {
+            self.on_done(done);
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Attempted(attempted) => self.on_attempted(*attempted),
+            Done::Skipped { key, position, reason } => {
+                error!(destination = %self.shared.name, ?position, reason, "event skipped");
+                self.is_probing = false;
+                self.finish(key, position);
+            }
+            Done::Refused(refused) => {
+                let Refused { key, head, event, reason } = *refused;
+                self.is_probing = false;
+                self.give_up(key, head, event, format!("refused by a plugin: {reason}"));
+            }
+            Done::DeadLettered { key, position } => self.finish(key, position),
+        }
+        self.schedule_refresh();
+    }
+
+    fn on_attempted(&mut self, attempted: Attempted) {
+        if attempted.was_probe {
+            self.is_probing = false;
+        }
+        match &attempted.outcome {
+            Outcome::Delivered { answer } => {
+                let answer = answer.clone();
+                self.on_delivered(attempted, answer);
+            }
+            Outcome::Failed(failure) => {
+                let failure = failure.clone();
+                self.on_failed(attempted, failure);
+            }
+        }
+    }
+
+    fn on_delivered(&mut self, attempted: Attempted, answer: String) {
+        let Attempted { key, head, event, took, .. } = attempted;
+        let shared = &self.shared;
+        self.delivered += 1;
+        self.last_error = None;
+        shared.metrics.delivered(&shared.adapter.id, took);
+        debug!(
+            event_id = %event.header.id,
+            source = %event.header.source,
+            event_type = %event.header.event_type,
+            egress_adapter = %shared.adapter.id,
+            attempt = head.history.attempts,
+            delivery_state = "delivered",
+            "event delivered"
+        );
+        let step = Step::Delivered {
+            destination: shared.name.clone(),
+            attempt: head.history.attempts,
+            answer,
+            took_ms: millis(took),
+        };
+        shared.journal.note(event.header.id, step);
+        self.on_alive();
+        self.finish(key, head.position);
+    }
+
+    /// The destination has answered: its breaker closes.
+    fn on_alive(&mut self) {
+        if self.breaker.on_answer() {
+            info!(destination = %self.shared.name, "breaker closed: the destination answers again");
+            self.refresh();
+        }
+    }
+
+    fn on_failed(&mut self, attempted: Attempted, failure: Failure) {
+        let Attempted { key, mut head, event, took, was_probe, .. } = attempted;
+        self.note_failure(&head, &event, &failure, took);
+        head.history.failures += 1;
+        head.history.spent += u32::from(failure.class.spends_attempt());
+        let now = Instant::now();
+        match failure.class {
+            FailureClass::Rejected => self.on_alive(),
+            class => {
+                let failed = Failed { event: key.clone(), class, retry_after: failure.retry_after, was_probe };
+                self.on_sick(failed, &mut head, now);
+            }
+        }
+        if failure.class == FailureClass::Throttled {
+            self.throttled_until = failure.retry_after.map(|wait| now + wait).max(self.throttled_until);
+        }
+        match retry::decide(&self.retry, &mut head.history, &failure, self.delivered, now, &mut self.random) {
+            Decision::Again(wait) => self.lanes.retry(key, head, now + wait),
+            Decision::GiveUp => self.give_up(key, head, event, failure.error),
+        }
+    }
+
+    fn on_sick(&mut self, failed: Failed<LaneKey>, head: &mut Head, now: Instant) {
+        let key = failed.event.clone();
+        let was_open = self.breaker.is_open();
+        let Some(opened) = self.breaker.on_failure(failed, now, &mut self.random) else { return };
+        for (other, spent) in opened.give_back {
+            match other == key {
+                true => head.history.give_back(spent),
+                false => self.lanes.give_back(&other, spent),
+            }
+        }
+        if !was_open {
+            warn!(destination = %self.shared.name, "breaker open: reading pauses, a probe follows");
+            self.refresh();
+        }
+    }
+
+    fn note_failure(&mut self, head: &Head, event: &Envelope, failure: &Failure, took: Duration) {
+        self.last_error = Some(failure.error.clone());
+        let shared = &self.shared;
+        shared.metrics.attempt_failed(&shared.adapter.id, failure.class);
+        warn!(
+            event_id = %event.header.id,
+            source = %event.header.source,
+            event_type = %event.header.event_type,
+            egress_adapter = %shared.adapter.id,
+            attempt = head.history.attempts,
+            error = %failure.error,
+            delivery_state = failure.class.as_str(),
+            "delivery failed"
+        );
+        let step = Step::AttemptFailed {
+            destination: shared.name.clone(),
+            attempt: head.history.attempts,
+            class: failure.class,
+            error: failure.error.clone(),
+            took_ms: millis(took),
+        };
+        shared.journal.note(event.header.id, step);
+    }
+
+    fn give_up(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
+        if !self.shared.required {
+            self.drop_event(&event, &error);
+            self.finish(key, head.position);
+            return;
+        }
+        match self.shared.adapter.on_give_up {
+            GiveUp::Hold => {
+                if self.held.insert(key.clone()) {
+                    warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event given up: its key is held");
+                }
+                self.lanes.retry(key, head, Instant::now() + self.retry.cap);
+            }
+            GiveUp::DeadLetter => self.dead_letter(key, head, event, error),
+        }
+    }
+
+    fn dead_letter(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
+        let shared = &self.shared;
+        warn!(event_id = %event.header.id, destination = %shared.name, error, "event goes to the dead letters");
+        shared.metrics.dead_lettered(&shared.dead_letters);
+        let step = Step::DeadLettered {
+            destination: shared.name.clone(),
+            attempts: head.history.attempts,
+            error: error.clone(),
+        };
+        shared.journal.note(event.header.id, step);
+        self.in_flight.push(attempt::dead_letter(Arc::clone(shared), key, head, event, error).boxed());
+    }
+
+    fn drop_event(&self, event: &Envelope, reason: &str) {
+        let shared = &self.shared;
+        shared.metrics.dropped(&shared.name);
+        let step = Step::Dropped { destination: shared.name.clone(), reason: reason.to_owned() };
+        shared.journal.note(event.header.id, step);
+    }
+
+    fn finish(&mut self, key: LaneKey, position: Position) {
+        self.shared.metrics.committed(&position.topic);
+        self.held.remove(&key);
+        self.lanes.finish(key);
+        self.done.push(position);
+    }
+
+    fn commit(&mut self, subscription: &mut dyn Subscription) -> Result<(), LogError> {
+        if self.done.is_empty() {
+            return Ok(());
+        }
+        self.done.iter().for_each(|position| self.progress.done(position));
+        subscription.commit(std::mem::take(&mut self.done))
+    }
+
+    fn schedule_refresh(&mut self) {
+        self.refresh_at.get_or_insert_with(|| Instant::now() + REFRESH);
+    }
+
+    /// Lets gauges and status follow the state.
+    fn refresh(&mut self) {
+        self.refresh_at = None;
+        let (waiting, pending) = (self.lanes.waiting(), self.lanes.events());
+        self.shared.metrics.destination_state(&self.shared.name, self.breaker.is_open(), waiting, pending);
+        let open_since = self.breaker.open_since().map(|since| self.shared.clock.now() - since.elapsed());
+        let keys = self.lanes.longest_waiting(SHOWN_KEYS).into_iter().map(|(key, attempts)| WaitingKey {
+            key: match key {
+                LaneKey::Ordered(key) => Some(key.to_string()),
+                LaneKey::Alone(_) => None,
+            },
+            attempts,
+        });
+        let waiting: Vec<_> = keys.collect();
+        self.shared.status.update(|status| {
+            status.breaker_open_since = open_since.map(truncate);
+            (status.pending, status.held, status.delivered) = (pending, self.held.len(), self.delivered);
+            status.last_error.clone_from(&self.last_error);
+            status.waiting = waiting;
+        });
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time that was computed from a monotonic clock is not exact to the nanosecond.
+fn truncate(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}

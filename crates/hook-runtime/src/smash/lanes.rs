@@ -1,0 +1,267 @@
+//! Lanes: events of one key wait for each other, keys do not. A lane keeps positions, not events.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use hook_core::{envelope::Envelope, ports::log::Position};
+use tokio::time::Instant;
+
+use super::retry::History;
+
+/// What events must share to be delivered in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum LaneKey {
+    /// Events of this route key.
+    Ordered(Arc<str>),
+    /// An event without one, alone in its lane.
+    Alone(Position),
+}
+
+/// The first event of a lane.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) position: Position,
+    /// The event, while it is at hand; one that had to wait is read from the log again.
+    pub(crate) event: Option<Envelope>,
+    pub(crate) history: History,
+}
+
+#[derive(Debug)]
+struct Lane {
+    /// `None` while it is being attempted.
+    head: Option<Head>,
+    behind: VecDeque<Position>,
+}
+
+/// All lanes of one destination.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    lanes: HashMap<LaneKey, Lane>,
+    ready: VecDeque<LaneKey>,
+    waiting: BTreeSet<(Instant, LaneKey)>,
+    events: usize,
+}
+
+impl Lanes {
+    /// How many events are in lanes, those being attempted included.
+    pub(crate) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// How many lanes could be attempted now.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// How many lanes wait for a time.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many lanes are not being attempted.
+    pub(crate) fn idle(&self) -> usize {
+        self.ready.len() + self.waiting.len()
+    }
+
+    /// When the next waiting lane is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// Takes an event in; behind others of its key only its position is kept.
+    pub(crate) fn push(&mut self, key: LaneKey, position: Position, event: Envelope) {
+        self.events += 1;
+        match self.lanes.get_mut(&key) {
+            Some(lane) => lane.behind.push_back(position),
+            None => {
+                let head = Head { position, event: Some(event), history: History::NEW };
+                let lane = Lane { head: Some(head), behind: VecDeque::new() };
+                self.lanes.insert(key.clone(), lane);
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    /// Makes lanes ready whose time has come.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        while self.waiting.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.waiting.pop_first() {
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    /// The next lane to attempt. Its head belongs to the caller until [`Lanes::finish`] or [`Lanes::retry`].
+    pub(crate) fn take(&mut self) -> Option<(LaneKey, Head)> {
+        let key = self.ready.pop_front()?;
+        self.take_head(key)
+    }
+
+    /// A lane to probe a closed destination with: ready or waiting, and another one than `not` where there is one.
+    pub(crate) fn take_probe(&mut self, not: Option<&LaneKey>) -> Option<(LaneKey, Head)> {
+        let is_other = |key: &LaneKey| Some(key) != not;
+        if let Some(at) = self.ready.iter().position(is_other) {
+            let key = self.ready.remove(at)?;
+            return self.take_head(key);
+        }
+        let waiting = self.waiting.iter().find(|(_, key)| is_other(key)).or_else(|| self.waiting.first());
+        match waiting.cloned() {
+            Some(entry) if self.ready.is_empty() || is_other(&entry.1) => {
+                self.waiting.remove(&entry);
+                self.take_head(entry.1)
+            }
+            _ => self.take(),
+        }
+    }
+
+    /// Puts the head back, to be attempted at a time. Its event is let go: many may wait for long.
+    pub(crate) fn retry(&mut self, key: LaneKey, mut head: Head, at: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            head.event = None;
+            lane.head = Some(head);
+            self.waiting.insert((at, key));
+        }
+    }
+
+    /// Ends the head that was taken; the next of its key becomes ready.
+    pub(crate) fn finish(&mut self, key: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        self.events -= 1;
+        match lane.behind.pop_front() {
+            Some(position) => {
+                lane.head = Some(Head { position, event: None, history: History::NEW });
+                // A key that was busy for long lets go of the memory that its queue took.
+                if lane.behind.len() * 4 < lane.behind.capacity() {
+                    lane.behind.shrink_to(lane.behind.len() * 2);
+                }
+                self.ready.push_back(key);
+            }
+            None => drop(self.lanes.remove(&key)),
+        }
+    }
+
+    /// Gives back what a lane's head spent, where the head is not being attempted.
+    pub(crate) fn give_back(&mut self, key: &LaneKey, spent: u32) {
+        if let Some(head) = self.lanes.get_mut(key).and_then(|lane| lane.head.as_mut()) {
+            head.history.give_back(spent);
+        }
+    }
+
+    /// The keys of lanes whose head waits for a time, with what the head has been through. For the operator's eyes.
+    pub(crate) fn longest_waiting(&self, most: usize) -> Vec<(LaneKey, u32)> {
+        let mut found: Vec<_> = self
+            .waiting
+            .iter()
+            .filter_map(|(_, key)| Some((key.clone(), self.lanes.get(key)?.head.as_ref()?.history.attempts)))
+            .collect();
+        found.sort_by_key(|(_, attempts)| std::cmp::Reverse(*attempts));
+        found.truncate(most);
+        found
+    }
+
+    fn take_head(&mut self, key: LaneKey) -> Option<(LaneKey, Head)> {
+        let lane = self.lanes.get_mut(&key)?;
+        let head = lane.head.take()?;
+        Some((key, head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hook_core::{
+        Timestamp,
+        envelope::{EventHeader, Meta},
+        event::EventId,
+        names::{EventType, SourceName, TopicName},
+        payload::Payload,
+    };
+
+    use super::*;
+
+    fn position(offset: u64) -> Position {
+        Position { topic: TopicName::new("t").unwrap(), partition: 0, offset }
+    }
+
+    fn event() -> Envelope {
+        Envelope {
+            header: EventHeader {
+                id: EventId::generate(),
+                source: SourceName::new("github").unwrap(),
+                event_type: EventType::unknown(),
+                received_at: Timestamp::UNIX_EPOCH,
+                meta: Meta::default(),
+            },
+            payload: Payload::from_checked(bytes::Bytes::from_static(b"{}")),
+        }
+    }
+
+    fn key(name: &str) -> LaneKey {
+        LaneKey::Ordered(name.into())
+    }
+
+    fn lanes(events: &[(&str, u64)]) -> Lanes {
+        let mut lanes = Lanes::default();
+        for (name, offset) in events {
+            lanes.push(key(name), position(*offset), event());
+        }
+        lanes
+    }
+
+    fn take(lanes: &mut Lanes) -> Option<u64> {
+        lanes.take().map(|(_, head)| head.position.offset)
+    }
+
+    #[test]
+    fn events_of_one_key_wait_for_each_other_and_other_keys_do_not() {
+        let mut lanes = lanes(&[("a", 0), ("a", 1), ("b", 2)]);
+        assert_eq!(take(&mut lanes), Some(0));
+        assert_eq!(take(&mut lanes), Some(2));
+        assert_eq!(take(&mut lanes), None);
+        lanes.finish(key("a"));
+        assert_eq!(take(&mut lanes), Some(1));
+        assert_eq!(lanes.events(), 2);
+    }
+
+    #[test]
+    fn a_retry_holds_its_own_lane_until_its_time() {
+        let mut lanes = lanes(&[("a", 0), ("b", 1), ("a", 2)]);
+        let now = Instant::now();
+        let (taken, head) = lanes.take().unwrap();
+        lanes.retry(taken, head, now + Duration::from_secs(5));
+        assert_eq!(take(&mut lanes), Some(1));
+        lanes.wake(now);
+        assert_eq!(take(&mut lanes), None);
+        lanes.wake(now + Duration::from_secs(5));
+        assert_eq!(take(&mut lanes), Some(0));
+    }
+
+    #[test]
+    fn a_probe_takes_another_lane_where_there_is_one() {
+        let mut lanes = lanes(&[("a", 0), ("b", 1)]);
+        let (a, head) = lanes.take_probe(None).unwrap();
+        lanes.retry(a.clone(), head, Instant::now());
+        let (b, head) = lanes.take_probe(Some(&a)).unwrap();
+        assert_eq!(b, key("b"));
+        lanes.retry(b.clone(), head, Instant::now());
+        assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, a);
+        lanes.finish(a);
+        assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, b);
+    }
+
+    #[test]
+    fn an_event_that_waits_keeps_its_position_and_not_its_bytes() {
+        let mut lanes = lanes(&[("a", 0), ("a", 1)]);
+        let (taken, head) = lanes.take().unwrap();
+        assert!(head.event.is_some());
+        lanes.retry(taken, head, Instant::now());
+        lanes.wake(Instant::now());
+        let (taken, head) = lanes.take().unwrap();
+        assert!(head.event.is_none());
+        lanes.finish(taken);
+        assert!(lanes.take().unwrap().1.event.is_none());
+    }
+}

@@ -1,0 +1,15 @@
+//! The role `smash`: one worker per destination of a route, each with a cursor, lanes and a breaker of its own.
+
+mod attempt;
+mod breaker;
+mod destination;
+mod lanes;
+mod progress;
+mod retry;
+mod status;
+mod unrouted;
+
+pub(crate) use destination::{Shared, Worker};
+pub(crate) use status::StatusCell;
+pub use status::{DestinationStatus, WaitingKey};
+pub(crate) use unrouted::Unrouted;

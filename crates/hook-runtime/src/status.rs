@@ -1,0 +1,94 @@
+//! What a running process says of itself: the third form of a contract, after text and plan.
+
+use std::net::SocketAddr;
+
+use hook_contract::plan::{Role, ValidationMode};
+use hook_core::{
+    names::{AdapterId, AppId, CursorName, SourceName, TopicName},
+    ports::log::LogState,
+};
+use serde::Serialize;
+
+use crate::smash::DestinationStatus;
+
+/// A process as it runs now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Whether it takes and delivers events: every role is up, the log takes appends, and it is not ending.
+    pub ready: bool,
+    /// The app.
+    pub app: AppId,
+    /// The selected profile.
+    pub profile: String,
+    /// How strict the contract was checked.
+    pub validation_mode: ValidationMode,
+    /// The roles of this process.
+    pub roles: Vec<Role>,
+    /// Ingress adapters.
+    pub listeners: Vec<ListenerStatus>,
+    /// Sources, where this process serves.
+    pub sources: Vec<SourceStatus>,
+    /// The relay, where this process has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayStatus>,
+    /// Destinations.
+    pub destinations: Vec<DestinationStatus>,
+    /// Cursors of this app that nothing reads any more.
+    pub orphans: Vec<Orphan>,
+    /// The log.
+    pub log: LogState,
+}
+
+/// An ingress adapter as it runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListenerStatus {
+    /// Its id.
+    pub adapter: AdapterId,
+    /// The name of its driver.
+    pub driver: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A source as it is set up.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub source: SourceName,
+    /// The name of its verifier.
+    pub verifier: String,
+    /// Whether its events can be verified.
+    pub state: SourceState,
+}
+
+/// Whether a source's events can be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum SourceState {
+    /// A secret is set, or none is needed.
+    #[serde(rename = "ready")]
+    Ready,
+    /// No secret is set: every event is answered with 401.
+    #[serde(rename = "no secret")]
+    NoSecret,
+}
+
+/// The relay as it runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct RelayStatus {
+    /// The topics that it reads.
+    pub inputs: Vec<TopicName>,
+    /// The topic that it writes.
+    pub output: TopicName,
+}
+
+/// A cursor of this app that no active destination has.
+#[derive(Debug, Clone, Serialize)]
+pub struct Orphan {
+    /// The cursor.
+    pub cursor: CursorName,
+    /// Events that it has not delivered.
+    pub undelivered: u64,
+    /// The `from` value that makes a destination deliver them; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
