@@ -1,0 +1,307 @@
+//! The admin socket: typed requests to the process that owns the log, over HTTP on a Unix socket that only its user can open.
+
+use std::{
+    convert::Infallible,
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path as UrlPath, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use hook_core::{
+    event::{EventId, RequestId},
+    ports::log::LogError,
+    stop::Stop,
+};
+use hook_runtime::{Handle, WaitingKey, replay, status::Status};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::{
+    SOCKET_NAME,
+    query::{self, DeadLetterQuery, EventQuery, OwnTopics, Tail},
+    story::{self, Story},
+};
+
+/// The longest path that a Unix socket may have, on every system that we know.
+const LONGEST_PATH: usize = 100;
+
+/// The admin socket, open.
+pub struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminSocket {
+    /// Opens the socket in a data directory whose lock the caller holds, so that what lies there is left over.
+    pub fn open(data_directory: &Path) -> io::Result<Self> {
+        let path = data_directory.join(SOCKET_NAME);
+        if path.as_os_str().len() > LONGEST_PATH {
+            let message = format!("the path is longer than {LONGEST_PATH} bytes; choose a shorter data directory");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until `stop`, then removes the socket.
+    pub async fn serve(self, handle: Arc<Handle>, stop: Stop) -> io::Result<()> {
+        let router = Router::new()
+            .route("/status", get(status))
+            .route("/events", get(events))
+            .route("/events/tail", get(tail))
+            .route("/events/{id}", get(event))
+            .route("/explain/{id}", get(explain))
+            .route("/dead-letters", get(dead_letters))
+            .route("/replay/{id}", post(replay_event))
+            .with_state(Admin { handle, stop: stop.clone() });
+        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop).await;
+        let _ = std::fs::remove_file(&self.path);
+        served
+    }
+}
+
+#[derive(Clone)]
+struct Admin {
+    handle: Arc<Handle>,
+    stop: Stop,
+}
+
+impl Admin {
+    fn own_topics(&self) -> OwnTopics {
+        let plan = self.handle.plan();
+        OwnTopics { dead_letters: plan.dead_letters.clone(), journal: plan.journal.clone() }
+    }
+}
+
+/// The status of a process, with what is not for the network.
+#[derive(Debug, Clone, Serialize)]
+struct FullStatus {
+    #[serde(flatten)]
+    status: Status,
+    /// Keys that wait for a retry, by destination.
+    waiting: Vec<WaitingAt>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct WaitingAt {
+    destination: String,
+    keys: Vec<WaitingKey>,
+}
+
+async fn status(State(admin): State<Admin>) -> Json<FullStatus> {
+    let status = admin.handle.status();
+    let waiting = status.destinations.iter().filter(|destination| !destination.waiting.is_empty());
+    let waiting = waiting
+        .map(|destination| WaitingAt {
+            destination: destination.destination.clone(),
+            keys: destination.waiting.clone(),
+        })
+        .collect();
+    Json(FullStatus { status, waiting })
+}
+
+async fn events(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> Result<Response, Failed> {
+    let events = query::events(admin.handle.log(), &admin.own_topics(), &query).await?;
+    Ok(lines(events.iter().flat_map(query::StoredEvent::to_line).collect::<Vec<u8>>()))
+}
+
+async fn event(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> Result<Response, Failed> {
+    let events = query::event(admin.handle.log(), &admin.own_topics(), id).await?;
+    Ok(lines(events.iter().flat_map(query::StoredEvent::to_line).collect::<Vec<u8>>()))
+}
+
+/// Streams one JSON line an event until the client goes or the process ends.
+async fn tail(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> Response {
+    let tail = Tail::new(Arc::clone(admin.handle.log()), &admin.own_topics(), query);
+    let lines = stream::unfold((tail, admin.stop), |(mut tail, mut stop)| async move {
+        let events = tokio::select! {
+            () = &mut stop => return None,
+            events = tail.next() => events.ok()?,
+        };
+        let chunk: Vec<u8> = events.iter().flat_map(query::StoredEvent::to_line).collect();
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), (tail, stop)))
+    });
+    lines_of(Body::from_stream(lines))
+}
+
+async fn explain(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> Result<Response, Failed> {
+    let remembered = admin.handle.journal().refusal(RequestId::from_bytes(id.to_bytes()));
+    let story = match remembered {
+        Some(entry) => Some(story::of_request(entry)),
+        None => story::tell(admin.handle.plan(), admin.handle.log(), id).await?,
+    };
+    story.map(|story| Json(story).into_response()).ok_or(Failed::NotFound)
+}
+
+async fn dead_letters(State(admin): State<Admin>, Query(query): Query<DeadLetterQuery>) -> Result<Response, Failed> {
+    let letters = query::dead_letters(admin.handle.log(), &admin.own_topics(), &query).await?;
+    Ok(lines(letters.iter().flat_map(query::dead_letter_line).collect::<Vec<u8>>()))
+}
+
+async fn replay_event(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> Result<Response, Failed> {
+    let handle = &admin.handle;
+    let replayed = replay::event(handle.plan(), handle.log(), id, handle.clock().now()).await?;
+    Ok(Json(replayed).into_response())
+}
+
+fn lines(lines: impl Into<Body>) -> Response {
+    lines_of(lines.into())
+}
+
+fn lines_of(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// Why a request on the socket failed.
+enum Failed {
+    NotFound,
+    Refused(String),
+    Log(LogError),
+}
+
+impl From<LogError> for Failed {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<replay::ReplayError> for Failed {
+    fn from(error: replay::ReplayError) -> Self {
+        match error {
+            replay::ReplayError::NotFound(_) => Self::NotFound,
+            replay::ReplayError::NotRouted(_) => Self::Refused(error.to_string()),
+            replay::ReplayError::Log(error) => Self::Log(error),
+        }
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let (code, error) = match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "not found".to_owned()),
+            Self::Refused(error) => (StatusCode::CONFLICT, error),
+            Self::Log(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        };
+        (code, Json(Answer { error })).into_response()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    error: String,
+}
+
+/// A connection to the process that owns a data directory.
+pub struct Client {
+    path: PathBuf,
+}
+
+/// Why the owner did not answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No process owns the data directory.
+    #[error("no pipeline runs on this data directory")]
+    NotRunning,
+    /// The owner knows no such thing.
+    #[error("not found")]
+    NotFound,
+    /// The owner refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The socket failed.
+    #[error("the admin socket failed: {0}")]
+    Failed(String),
+}
+
+impl Client {
+    /// A client of whoever owns that data directory.
+    pub fn new(data_directory: &Path) -> Self {
+        Self { path: data_directory.join(SOCKET_NAME) }
+    }
+
+    /// Whether a process answers.
+    pub async fn is_running(&self) -> bool {
+        UnixStream::connect(&self.path).await.is_ok()
+    }
+
+    /// Asks, and takes the whole answer.
+    pub async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send("GET", path).await
+    }
+
+    /// Orders, and takes the whole answer.
+    pub async fn post(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send("POST", path).await
+    }
+
+    /// Asks for one JSON value.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.get(path).await?).map_err(failed)
+    }
+
+    /// The story of an id.
+    pub async fn explain(&self, id: EventId) -> Result<Story, ClientError> {
+        self.get_json(&format!("/explain/{id}")).await
+    }
+
+    /// Asks, and hands over the answer as it comes; ends when the owner ends.
+    pub async fn follow(&self, path: &str, mut take: impl FnMut(Bytes) -> bool) -> Result<(), ClientError> {
+        let mut body = self.request("GET", path).await?;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(failed)?.into_data() else { continue };
+            if !take(data) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, method: &str, path: &str) -> Result<Bytes, ClientError> {
+        let body = self.request(method, path).await?;
+        Ok(body.collect().await.map_err(failed)?.to_bytes())
+    }
+
+    async fn request(&self, method: &str, path: &str) -> Result<Incoming, ClientError> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|_| ClientError::NotRunning)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::spawn(connection);
+        let body = Empty::<Bytes>::new();
+        let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);
+        let response = sender.send_request(request.map_err(failed)?).await.map_err(failed)?;
+        let (status, body) = (response.status(), response.into_body());
+        match status {
+            StatusCode::OK => Ok(body),
+            StatusCode::NOT_FOUND => Err(ClientError::NotFound),
+            _ => {
+                let bytes = body.collect().await.map_err(failed)?.to_bytes();
+                let error = serde_json::from_slice::<Answer>(&bytes).map(|answer| answer.error);
+                Err(ClientError::Refused(error.unwrap_or_else(|_| status.to_string())))
+            }
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Failed(error.to_string())
+}
