@@ -5,3 +5,22 @@ pub mod http;
 pub mod openclaw;
 pub mod plugins;
 pub mod verify;
+
+use hook_core::{
+    catalog::Entry,
+    ports::{egress::EgressDriver, ingress::IngressDriver},
+};
+
+/// The drivers through which events come in.
+pub fn ingress() -> Vec<Entry<dyn IngressDriver>> {
+    vec![Entry::of::<http::ingress::HttpWebhookIngress>()]
+}
+
+/// The drivers through which events go out.
+pub fn egress() -> Vec<Entry<dyn EgressDriver>> {
+    vec![
+        Entry::of::<file::output::FileOutput>(),
+        Entry::of::<http::output::HttpOutput>(),
+        Entry::of::<openclaw::output::OpenClawOutput>(),
+    ]
+}

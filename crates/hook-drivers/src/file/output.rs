@@ -1,0 +1,257 @@
+//! `file_output`: appends each event to a file, and answers when it is on the disk.
+//!
+//! ```text
+//! deliver ─ line ─▶ waiting ◀─ takes all ─ whoever holds the file ── one write, one sync ──▶ every waiter answered
+//! ```
+
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hook_core::{
+    BoxFuture,
+    catalog::{Fault, Kind},
+    envelope::Layout,
+    outcome::{FailureClass, Outcome},
+    ports::egress::{CheckError, Delivery, EgressDriver},
+    secret::Secrets,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex as AsyncMutex, oneshot},
+    task::spawn_blocking,
+};
+
+use super::appender::Appender;
+
+/// The settings of `file_output`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// The file. It and its directories are created where they are missing.
+    pub path: PathBuf,
+}
+
+/// The driver `file_output`.
+pub struct FileOutput {
+    file: Arc<AsyncMutex<Appender>>,
+    waiting: Mutex<Vec<Waiter>>,
+}
+
+/// A line, and where its delivery waits for the answer.
+struct Waiter {
+    line: Vec<u8>,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Kind for FileOutput {
+    const NAME: &'static str = "file_output";
+    const ABOUT: &'static str = "Appends events to a file, one envelope a line, each synced to the disk.";
+    type Settings = Settings;
+    type Driver = dyn EgressDriver;
+
+    fn build(settings: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
+        let path = settings.path;
+        let is_directory = path.as_os_str().as_encoded_bytes().last().is_none_or(|&byte| byte == b'/');
+        if is_directory || path.file_name().is_none() {
+            let help = "write the path of a file, such as `/var/log/hook/events.jsonl`";
+            return Err(vec![Fault::at("/path", "this names no file", help)]);
+        }
+        Ok(Arc::new(Self { file: Arc::new(AsyncMutex::new(Appender::new(path))), waiting: Mutex::default() }))
+    }
+}
+
+impl EgressDriver for FileOutput {
+    fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Outcome> {
+        let mut line = delivery.envelope.to_json(Layout::OneLine);
+        line.push(b'\n');
+        Box::pin(self.append(line))
+    }
+
+    fn check<'a>(&'a self, _secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
+        Box::pin(async move {
+            let mut file = Arc::clone(&self.file).lock_owned().await;
+            let probed = spawn_blocking(move || file.probe()).await.map_err(io::Error::other);
+            probed.flatten().map_err(|error| CheckError::Unreachable(explain(&error)))
+        })
+    }
+}
+
+impl FileOutput {
+    /// Leaves the line where whoever holds the file next finds it, and is that one where nobody else was.
+    async fn append(&self, line: Vec<u8>) -> Outcome {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting().push(Waiter { line, answer });
+        let mut file = Arc::clone(&self.file).lock_owned().await;
+        if let Ok(outcome) = answered.try_recv() {
+            return outcome;
+        }
+        let batch = std::mem::take(&mut *self.waiting());
+        // The lock moves into the write: where this delivery is dropped meanwhile, the others still get their answers.
+        drop(spawn_blocking(move || write(&mut file, batch)));
+        answered.await.unwrap_or_else(|_| Outcome::failed(FailureClass::Transient, "the write was abandoned"))
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiter>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write(file: &mut Appender, mut batch: Vec<Waiter>) {
+    // A delivery that was dropped counts as not made.
+    batch.retain(|waiter| !waiter.answer.is_closed());
+    if batch.is_empty() {
+        return;
+    }
+    let lines: Vec<u8> = batch.iter().flat_map(|waiter| &waiter.line).copied().collect();
+    let outcome = match file.append(&lines) {
+        Ok(()) => Outcome::delivered("appended and synced"),
+        Err(error) => Outcome::failed(class_of(&error), explain(&error)),
+    };
+    for waiter in batch {
+        let _ = waiter.answer.send(outcome.clone());
+    }
+}
+
+/// A full or failing disk may be well again by itself; a wrong path or right waits for the operator.
+fn class_of(error: &io::Error) -> FailureClass {
+    match error.kind() {
+        ErrorKind::PermissionDenied
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename
+        | ErrorKind::ReadOnlyFilesystem => FailureClass::Misconfigured,
+        _ => FailureClass::Transient,
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk of the file is full".to_owned(),
+        _ => format!("could not append to the file: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use futures_util::{FutureExt, future::join_all};
+    use hook_core::{
+        Timestamp,
+        catalog::{BuildError, Built, Entry},
+        envelope::{Envelope, EventHeader, Meta},
+        event::EventId,
+        names::{EventType, SourceName},
+        payload::Payload,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn driver(path: &Path) -> Arc<dyn EgressDriver> {
+        let Built { driver, .. } = Entry::of::<FileOutput>().build(json!({ "path": path })).ok().unwrap();
+        driver
+    }
+
+    fn event(number: usize) -> Envelope {
+        Envelope {
+            header: EventHeader {
+                id: EventId::generate(),
+                source: SourceName::new("test").unwrap(),
+                event_type: EventType::unknown(),
+                received_at: Timestamp::UNIX_EPOCH,
+                meta: Meta::default(),
+            },
+            payload: Payload::parse(format!("{{\n  \"number\": {number},\n  \"text\": \"a\\nb\"\n}}").into()).unwrap(),
+        }
+    }
+
+    fn secrets() -> Secrets {
+        Arc::new(BTreeMap::new())
+    }
+
+    async fn deliver(driver: &dyn EgressDriver, envelope: &Envelope) -> Outcome {
+        driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets() }).await
+    }
+
+    fn numbers(path: &Path) -> Vec<u64> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"]["number"].as_u64().unwrap())
+            .collect()
+    }
+
+    fn class(outcome: &Outcome) -> FailureClass {
+        let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+        failure.class
+    }
+
+    #[tokio::test]
+    async fn concurrent_deliveries_are_one_line_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let driver = driver(&path);
+        let events: Vec<_> = (0..200).map(event).collect();
+        let outcomes = join_all(events.iter().map(|event| deliver(&*driver, event))).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered { .. })));
+        let mut written = numbers(&path);
+        written.sort_unstable();
+        assert_eq!(written, (0..200).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_is_dropped_holds_up_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let driver = driver(&path);
+        let (dropped, kept) = (event(1), event(2));
+        assert!(deliver(&*driver, &dropped).now_or_never().is_none());
+        assert!(matches!(deliver(&*driver, &kept).await, Outcome::Delivered { .. }));
+        assert_eq!(numbers(&path).last(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn a_path_that_cannot_be_written_waits_for_the_operator() {
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = deliver(&*driver(directory.path()), &event(1)).await;
+        assert_eq!(class(&outcome), FailureClass::Misconfigured);
+        let below_a_file = directory.path().join("file");
+        fs::write(&below_a_file, "").unwrap();
+        let outcome = deliver(&*driver(&below_a_file.join("events.jsonl")), &event(1)).await;
+        assert_eq!(class(&outcome), FailureClass::Misconfigured);
+        assert!(driver(directory.path()).check(&secrets()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_check_finds_the_file_writable_and_delivers_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let driver = driver(&path);
+        driver.check(&secrets()).await.unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        deliver(&*driver, &event(1)).await;
+        driver.check(&secrets()).await.unwrap();
+        assert_eq!(numbers(&path), [1]);
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again() {
+        let full = io::Error::from(ErrorKind::StorageFull);
+        assert_eq!(class_of(&full), FailureClass::Transient);
+        assert_eq!(explain(&full), "the disk of the file is full");
+    }
+
+    #[test]
+    fn a_path_that_names_no_file_is_a_fault() {
+        for path in ["", "/", "logs/", ".."] {
+            let Err(BuildError::Faulty(faults)) = Entry::of::<FileOutput>().build(json!({ "path": path })) else {
+                panic!("{path}")
+            };
+            assert_eq!(faults[0].pointer, "/path");
+        }
+    }
+}

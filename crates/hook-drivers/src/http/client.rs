@@ -1,0 +1,223 @@
+//! The client that every outgoing HTTP driver shares: one destination, one attempt at a time-out, no surprises.
+//!
+//! It follows no redirect, asks no proxy of the environment, retries nothing, and connects only where [`guard`] lets it.
+//!
+//! [`guard`]: super::guard
+
+use std::{
+    num::NonZeroU64,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use hook_core::{
+    catalog::Fault,
+    outcome::{FailureClass, Outcome},
+    ports::egress::CheckError,
+};
+use http::{HeaderMap, Method};
+use reqwest::{Response, redirect};
+use url::{Host, Url};
+
+use super::{
+    classify,
+    guard::{self, Guard},
+    networks,
+};
+
+/// An answer's body is read so far, so that its connection can be used again. Nobody looks at it.
+const ANSWER_BYTES: usize = 64 * 1024;
+/// Longer than an answer's body is waited for once its status is known.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// A connection that was idle for so long is closed, before most servers do it.
+const IDLE: Duration = Duration::from_secs(30);
+const LONGEST_TIMEOUT_SECONDS: u64 = 3600;
+
+/// What every outgoing HTTP driver is told about its destination.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) timeout_seconds: NonZeroU64,
+    pub(crate) allow_networks: &'a [String],
+}
+
+/// A client of one destination. Inert until it is used.
+pub(crate) struct Client {
+    url: Url,
+    timeout: Duration,
+    guard: Guard,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Client {
+    /// Checks the settings of a destination.
+    pub(crate) fn new(destination: Destination<'_>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let url = parse_url(destination.url).map_err(|fault| faults.push(fault));
+        let seconds = destination.timeout_seconds.get();
+        if seconds > LONGEST_TIMEOUT_SECONDS {
+            let help = format!("write at most {LONGEST_TIMEOUT_SECONDS}");
+            faults.push(Fault::at("/timeout_seconds", format!("{seconds} is too much"), help));
+        }
+        let allowed = networks::parse("/allow_networks", destination.allow_networks)
+            .map_err(|mut wrong| faults.append(&mut wrong));
+        let (Ok(url), Ok(allowed), true) = (url, allowed, faults.is_empty()) else { return Err(faults) };
+        let guard = Guard::new(allowed, url.host_str() == Some("localhost"));
+        Ok(Self { url, timeout: Duration::from_secs(seconds), guard, client: OnceLock::new() })
+    }
+
+    /// Where it sends.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Makes one attempt.
+    pub(crate) async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Outcome {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Outcome::failed(FailureClass::Misconfigured, error),
+        };
+        match client.request(method, self.url.clone()).headers(headers).body(body).send().await {
+            Ok(response) => {
+                let outcome = classify::answer(response.status(), response.headers(), SystemTime::now());
+                discard(response).await;
+                outcome
+            }
+            Err(error) => classify::error(&error, self.timeout),
+        }
+    }
+
+    /// Asks the destination's root for its headers, with no credentials: any answer at all says that name, connection
+    /// and TLS are well, and none can be mistaken for a delivery.
+    pub(crate) async fn probe(&self) -> Result<(), CheckError> {
+        let client = self.client().map_err(CheckError::Unreachable)?;
+        let mut root = self.url.clone();
+        root.set_path("/");
+        root.set_query(None);
+        match client.head(root).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match classify::error(&error, self.timeout) {
+                Outcome::Delivered { .. } => Ok(()),
+                Outcome::Failed(failure) => Err(CheckError::Unreachable(failure.error)),
+            },
+        }
+    }
+
+    /// Made when it is first needed: making one reads the system's certificates.
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)
+    }
+
+    fn build(&self) -> Result<reqwest::Client, String> {
+        let needs_tls = self.url.scheme() == "https";
+        // The system's own certificates where it has usable ones, beside those that are compiled in.
+        self.build_with(needs_tls, needs_tls)
+            .or_else(|_| self.build_with(needs_tls, false))
+            .map_err(|error| format!("the HTTP client could not be set up: {}", classify::root_cause(&error)))
+    }
+
+    fn build_with(&self, compiled_roots: bool, system_roots: bool) -> reqwest::Result<reqwest::Client> {
+        reqwest::Client::builder()
+            .user_agent(concat!("hook/", env!("CARGO_PKG_VERSION")))
+            .tls_built_in_webpki_certs(compiled_roots)
+            .tls_built_in_native_certs(system_roots)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .timeout(self.timeout)
+            .connect_timeout(self.timeout / 2)
+            .pool_idle_timeout(IDLE)
+            .dns_resolver(std::sync::Arc::new(self.guard.clone()))
+            .build()
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, Fault> {
+    let fault = |message: &str, help: &str| Fault::at("/url", message, help);
+    let example = "write a URL such as `https://agent.example.com/hooks/agent`";
+    let url = Url::parse(text).map_err(|error| fault(&format!("this is not a URL: {error}"), example))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(fault("only `http` and `https` can be spoken to", example));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let help = "name an environment variable in `token_env`, and leave user and password out of the URL";
+        return Err(fault("a secret is written into the URL", help).security_critical());
+    }
+    if url.fragment().is_some() {
+        return Err(fault("a fragment is never sent", "leave out `#` and what follows it"));
+    }
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => Some(address.into()),
+        Some(Host::Ipv6(address)) => Some(address.into()),
+        Some(Host::Domain(_)) | None => None,
+    };
+    if address.is_some_and(guard::is_metadata) {
+        let help = "name the service that is to take the events";
+        return Err(fault("this is a cloud metadata address, which is never reached", help).security_critical());
+    }
+    Ok(url)
+}
+
+/// Reads an answer's body to its end where that is near. The status has already decided.
+async fn discard(mut response: Response) {
+    let reading = async {
+        let mut left = ANSWER_BYTES;
+        while let Ok(Some(piece)) = response.chunk().await {
+            match left.checked_sub(piece.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(ANSWER_PATIENCE, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(url: &str) -> Vec<Fault> {
+        let timeout_seconds = NonZeroU64::MIN;
+        match Client::new(Destination { url, timeout_seconds, allow_networks: &[] }) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults,
+        }
+    }
+
+    #[test]
+    fn an_address_may_be_written_unless_it_is_a_metadata_address() {
+        for url in
+            ["http://127.0.0.1:18789/hooks/agent", "http://[::1]/", "http://localhost/", "https://example.com/a?b"]
+        {
+            assert_eq!(faults(url), [], "{url}");
+        }
+        for url in [
+            "http://169.254.169.254/latest",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[fd00:ec2::254]/",
+            "http://168.63.129.16/",
+        ] {
+            let faults = faults(url);
+            assert!(faults.len() == 1 && faults[0].is_security_critical, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_a_destination_is_a_fault() {
+        for url in ["", "example.com", "ftp://example.com/", "file:///etc/passwd", "http://", "https://example.com/#x"]
+        {
+            assert_eq!(faults(url).len(), 1, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_url_is_a_fault_that_does_not_repeat_it() {
+        let faults = faults("https://user:canary@example.com/");
+        assert!(faults[0].is_security_critical);
+        assert!(!format!("{faults:?}").contains("canary"));
+    }
+}

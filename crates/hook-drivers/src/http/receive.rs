@@ -1,0 +1,135 @@
+//! One request: the checks in their order, then the inlet.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hook_core::{
+    clock::{Clock, SystemClock},
+    event::{RawEvent, RequestId},
+    names::{AdapterId, SourceName},
+    ports::ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
+};
+use http::{Method, Request, Response, request::Parts};
+use hyper::body::Incoming;
+
+use super::{
+    answer,
+    body::{self, BodyError},
+    ingress::Rules,
+    proxies::client_address,
+    rate::AddressRate,
+};
+
+/// What answers the requests of one adapter.
+pub(super) struct Receiver {
+    adapter: AdapterId,
+    rules: Arc<Rules>,
+    rate: Option<AddressRate>,
+    inlet: Arc<dyn Inlet>,
+}
+
+impl Receiver {
+    pub(super) fn new(adapter: AdapterId, rules: Arc<Rules>, inlet: Arc<dyn Inlet>) -> Self {
+        let rate = rules.rate_per_minute.map(AddressRate::per_minute);
+        Self { adapter, rules, rate, inlet }
+    }
+
+    /// Answers one request. Never fails: whatever is wrong is an answer.
+    pub(super) async fn receive(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Bytes> {
+        let (head, body) = request.into_parts();
+        match self.take(head, body, peer).await {
+            Ok(accepted) => answer::accepted(accepted),
+            Err(rejection) => answer::rejected(&rejection),
+        }
+    }
+
+    /// The answer to a request whose head did not arrive in time.
+    pub(super) fn head_timed_out(&self) -> Response<Bytes> {
+        let message = self.too_slow("head");
+        answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message))
+    }
+
+    async fn take(&self, head: Parts, body: Incoming, peer: IpAddr) -> Result<Accepted, Rejection> {
+        let source = self.source_of(&head)?;
+        if head.method != Method::POST {
+            let message = "a webhook is a POST request".to_owned();
+            return Err(self.refuse(Some(&source), RejectionKind::MethodNotAllowed, "method_not_allowed", message));
+        }
+        let sender = client_address(peer, &head.headers, &self.rules.trusted_proxies);
+        self.count(&source, sender)?;
+        let body = body::read(body, self.rules.max_body_bytes, self.rules.read_timeout)
+            .await
+            .map_err(|error| self.refuse_body(&source, error))?;
+        let event = RawEvent {
+            request_id: RequestId::generate(),
+            adapter: self.adapter.clone(),
+            source,
+            url: head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default(),
+            headers: head.headers,
+            body,
+            received_at: SystemClock.now(),
+            peer: Some(sender),
+            identity: None,
+        };
+        self.inlet.accept(event).await
+    }
+
+    fn source_of(&self, head: &Parts) -> Result<SourceName, Rejection> {
+        let Some(name) = self.rules.path.source(head.uri.path()) else {
+            let message = "there is nothing at this path".to_owned();
+            return Err(self.refuse(None, RejectionKind::NotFound, "not_found", message));
+        };
+        self.inlet.source(name).ok_or_else(|| {
+            let message = "no source of this name is known here".to_owned();
+            self.refuse(None, RejectionKind::NotFound, "unknown_source", message)
+        })
+    }
+
+    fn count(&self, source: &SourceName, sender: IpAddr) -> Result<(), Rejection> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.check(sender).map_err(|wait| {
+            let refused = Refused {
+                kind: RejectionKind::TooManyRequests,
+                code: "rate_limited",
+                message: "too many requests from this address".to_owned(),
+                retry_after: Some(wait),
+            };
+            self.inlet.refuse(&self.adapter, Some(source), refused)
+        })
+    }
+
+    fn refuse_body(&self, source: &SourceName, error: BodyError) -> Rejection {
+        let (kind, code, message) = match error {
+            BodyError::TooLarge => {
+                let limit = self.rules.max_body_bytes;
+                (RejectionKind::TooLarge, "body_too_large", format!("the body is over the limit of {limit} bytes"))
+            }
+            BodyError::TimedOut => (RejectionKind::Timeout, "request_timeout", self.too_slow("body")),
+            BodyError::Incomplete => {
+                (RejectionKind::Malformed, "incomplete_body", "the body ended before its announced end".to_owned())
+            }
+        };
+        self.refuse(Some(source), kind, code, message)
+    }
+
+    fn too_slow(&self, part: &str) -> String {
+        format!("the {part} of the request did not arrive within {}", seconds(self.rules.read_timeout))
+    }
+
+    fn refuse(
+        &self,
+        source: Option<&SourceName>,
+        kind: RejectionKind,
+        code: &'static str,
+        message: String,
+    ) -> Rejection {
+        self.inlet.refuse(&self.adapter, source, Refused { kind, code, message, retry_after: None })
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    match duration.as_secs() {
+        1 => "1 second".to_owned(),
+        other => format!("{other} seconds"),
+    }
+}
