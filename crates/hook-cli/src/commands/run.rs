@@ -1,0 +1,135 @@
+//! `hook up`, `serve`, `relay`, `smash`: run all roles of a contract, or one.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use hook_contract::plan::Role;
+use hook_core::problem::Problem;
+use hook_runtime::status::ListenerStatus;
+use serde::Serialize;
+use tracing::{info, warn};
+
+use crate::{
+    context::Context,
+    data_directory, exit::Exit,
+    load::{self, Loaded, LogChoice},
+    logging,
+    pipeline::{Pipeline, Setup, asked_to_end},
+    report,
+};
+
+/// Options of a process that runs roles.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Keep the log here [default: HOOK_DATA_DIR, STATE_DIRECTORY, or $XDG_STATE_HOME/hook/APP]
+    #[arg(long, value_name = "PATH")]
+    data_dir: Option<PathBuf>,
+
+    /// The name of this process in /ready
+    #[arg(long, value_name = "NAME")]
+    instance_id: Option<String>,
+}
+
+/// Runs the roles until the process is asked to end.
+pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(), Exit> {
+    let loaded = load::load(context, roles)?;
+    logging::start(&loaded.environment, &context.output).map_err(|problem| fail(context, problem))?;
+    let directory = data_directory::locate(arguments.data_dir.as_deref(), &loaded.environment, &loaded.plan.app.id);
+    let directory = directory.map_err(|problem| fail(context, problem))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        context.output.error(&format!("could not start the async runtime: {error}"));
+        Exit::Failure
+    })?;
+    runtime.block_on(run_until_asked(context, loaded, roles, directory.path, arguments.instance_id.clone()))
+}
+
+async fn run_until_asked(
+    context: &Context,
+    loaded: Loaded,
+    roles: &[Role],
+    data_directory: PathBuf,
+    instance: Option<String>,
+) -> Result<(), Exit> {
+    let asked = asked_to_end().map_err(|error| {
+        context.output.error(&format!("could not wait for signals: {error}"));
+        Exit::Failure
+    })?;
+    let Loaded { plan, environment, log, .. } = loaded;
+    let secrets = Arc::clone(&environment);
+    let setup = Setup { plan, roles: roles.to_vec(), secrets, data_directory: data_directory.clone(), instance };
+    let pipeline = Pipeline::start(setup).await.map_err(|problem| fail(context, *problem))?;
+    let ready = Ready { ready: true, listeners: pipeline.handle().listeners(), admin: pipeline.admin(), log };
+    ready.show(context, &data_directory)?;
+    let reload = reload_on_hangup(environment);
+    let why = tokio::select! {
+        signal = asked => Ok(signal),
+        reason = pipeline.handle().failed() => Err(reason),
+    };
+    reload.abort();
+    match &why {
+        Ok(signal) => info!(signal, "ending: finishing what has begun"),
+        Err(reason) => context.output.error(&format!("a task that the process cannot do without has ended: {reason}")),
+    }
+    match pipeline.drain().await {
+        Ok(true) => info!("ended"),
+        Ok(false) => warn!("ended; what was in flight is done again after the next start"),
+        Err(error) => {
+            context.output.error(&format!("the log could not be closed: {error}"));
+            return Err(Exit::Failure);
+        }
+    }
+    why.map(drop).map_err(|_| Exit::Failure)
+}
+
+/// Reads the env files again on SIGHUP, so that secrets can be changed without a restart.
+fn reload_on_hangup(environment: Arc<crate::environment::Environment>) -> tokio::task::JoinHandle<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    tokio::spawn(async move {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            match environment.reload() {
+                Ok(()) => info!("env files read again"),
+                Err(problems) => warn!(problems = problems.len(), "env files not read again: they have problems"),
+            }
+        }
+    })
+}
+
+fn fail(context: &Context, problem: Problem) -> Exit {
+    context.output.note(&report::render(&[problem], None, context.output.stderr_has_color()));
+    Exit::Failure
+}
+
+/// What is said when everything runs.
+#[derive(Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    #[serde(serialize_with = "addresses")]
+    listeners: &'a [ListenerStatus],
+    admin: SocketAddr,
+    log: LogChoice,
+}
+
+impl Ready<'_> {
+    fn show(&self, context: &Context, data_directory: &std::path::Path) -> Result<(), Exit> {
+        if context.output.is_json() {
+            return context.output.json(self);
+        }
+        let mut parts: Vec<String> =
+            self.listeners.iter().map(|listener| format!("{} on {}", listener.adapter, listener.address)).collect();
+        parts.push(format!("admin on {}", self.admin));
+        let LogChoice { driver, reason } = &self.log;
+        parts.push(format!("log {driver} in {} ({reason})", data_directory.display()));
+        context.output.line(&format!("ready: {}", parts.join(", ")))
+    }
+}
+
+fn addresses<S: serde::Serializer>(listeners: &[ListenerStatus], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Address<'a> {
+        adapter: &'a str,
+        address: SocketAddr,
+    }
+    serializer.collect_seq(
+        listeners.iter().map(|listener| Address { adapter: listener.adapter.as_str(), address: listener.address }),
+    )
+}

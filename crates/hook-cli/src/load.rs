@@ -1,0 +1,205 @@
+//! What every command starts from: the environment, the contract, the plan, and everything that is wrong with them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hook_contract::{
+    Checked, ResolvedValue,
+    plan::{BackboneDriver, Plan, Profile, Requirement, Role},
+};
+use hook_core::problem::{Problem, codes};
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    discovery::{self, ContractText},
+    environment::{Environment, variables},
+    exit::Exit,
+    options, report,
+};
+
+/// What a running command starts from.
+pub struct Loaded {
+    /// What to do.
+    pub plan: Plan,
+    /// Where values and secrets are looked up. It is a secret store, and can be reloaded.
+    pub environment: Arc<Environment>,
+    /// The contract, and why it was taken.
+    pub contract: ContractText,
+    /// What is worth a look. Has been shown.
+    pub warnings: Vec<Problem>,
+    /// Which log, and why.
+    pub log: LogChoice,
+}
+
+/// A contract in its environment, looked at from all sides. Nothing has been shown yet.
+pub struct Examined {
+    /// The contract; `None` where it could not be read.
+    pub contract: Option<ContractText>,
+    /// The environment, the profile's values included.
+    pub environment: Environment,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// The plan; `None` where the contract has an error.
+    pub plan: Option<Plan>,
+    /// Every value of the contract as it will be used.
+    pub resolved: Vec<ResolvedValue>,
+}
+
+/// Which log, and why: as in the ready line and in `config show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogChoice {
+    /// The log's name.
+    pub driver: &'static str,
+    /// Why it was chosen.
+    pub reason: String,
+}
+
+/// Loads the contract for roles that are about to start; with no role, what the environment lacks is no problem.
+/// Problems are shown, and end the command where one is an error.
+pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
+    let mut examined = examine(context);
+    examined.require_environment(roles);
+    examined.into_loaded(context)
+}
+
+/// Finds and checks the contract, in its environment.
+pub fn examine(context: &Context) -> Examined {
+    let (environment, mut problems) = Environment::read(&context.globals.env_files);
+    let Some(contract) = discovery::discover(&context.globals, &environment, &mut problems) else {
+        return Examined { contract: None, environment, problems, plan: None, resolved: Vec::new() };
+    };
+    let (environment, checked) = check(context, environment, &contract, &mut problems);
+    if let Some(plan) = &checked.plan {
+        problems.extend(kafka_not_built(plan, &environment));
+    }
+    problems.extend(checked.problems);
+    Examined { contract: Some(contract), environment, problems, plan: checked.plan, resolved: checked.resolved }
+}
+
+/// Checks the contract. A profile may set variables that the check itself is given, such as the validation mode: where
+/// it sets any variable, the contract is checked again with them.
+fn check(
+    context: &Context,
+    environment: Environment,
+    contract: &ContractText,
+    problems: &mut Vec<Problem>,
+) -> (Environment, Checked) {
+    let check_in = |environment: &Environment| {
+        let mut found = Vec::new();
+        let options = options::read(&context.globals, environment, &context.catalog, &mut found);
+        (hook_contract::check(&contract.file, &contract.text, &context.catalog, &options), found)
+    };
+    let (checked, found) = check_in(&environment);
+    match checked.plan.as_ref().map(|plan| &plan.profile) {
+        Some(Profile { name, env, .. }) if !env.is_empty() => {
+            let environment = environment.with_profile(name, env);
+            let (checked, found) = check_in(&environment);
+            problems.extend(found);
+            problems.extend(options::without_effect(name, env.keys().map(|name| name.as_str())));
+            (environment, checked)
+        }
+        _ => {
+            problems.extend(found);
+            (environment, checked)
+        }
+    }
+}
+
+impl Examined {
+    /// Adds a problem for every variable that one of these roles needs and that is not set.
+    pub fn require_environment(&mut self, roles: &[Role]) {
+        let requirements = self.plan.iter().flat_map(|plan| &plan.environment);
+        let mut missing: BTreeMap<&str, Vec<&Requirement>> = BTreeMap::new();
+        for requirement in requirements.filter(|requirement| roles.contains(&requirement.role)) {
+            if self.environment.find(requirement.name.as_str()).is_none() {
+                missing.entry(requirement.name.as_str()).or_default().push(requirement);
+            }
+        }
+        let missing: Vec<Problem> =
+            missing.iter().map(|(name, needed)| not_set(name, needed, &self.environment)).collect();
+        self.problems.extend(missing);
+    }
+
+    /// Whether nothing may start.
+    pub fn has_errors(&self) -> bool {
+        self.plan.is_none() || self.problems.iter().any(Problem::is_error)
+    }
+
+    /// Shows the problems, and goes on where none is an error.
+    pub fn into_loaded(self, context: &Context) -> Result<Loaded, Exit> {
+        let has_errors = self.has_errors();
+        if has_errors && context.output.is_json() {
+            context.output.json(&Answer { problems: &self.problems })?;
+        } else {
+            self.show(context);
+        }
+        match (self.plan, self.contract) {
+            (Some(plan), Some(contract)) if !has_errors => {
+                let log = LogChoice::of(&plan, &self.environment);
+                Ok(Loaded { plan, environment: Arc::new(self.environment), contract, warnings: self.problems, log })
+            }
+            _ => Err(Exit::Failure),
+        }
+    }
+
+    /// Shows the problems to people, on stderr.
+    pub fn show(&self, context: &Context) {
+        if self.problems.is_empty() {
+            return;
+        }
+        let output = &context.output;
+        output.note(&report::render(&self.problems, self.contract.as_ref(), output.stderr_has_color()));
+    }
+}
+
+/// Problems for programs.
+#[derive(Serialize)]
+pub struct Answer<'a> {
+    /// All of them.
+    pub problems: &'a [Problem],
+}
+
+impl LogChoice {
+    /// The log of a plan.
+    pub fn of(plan: &Plan, environment: &Environment) -> Self {
+        let BackboneDriver::Embedded = plan.backbone.driver;
+        let reason = match environment.origins(variables::BROKERS).first() {
+            _ if plan.backbone.is_declared => "the contract says so".to_owned(),
+            Some(origin) if environment.find(variables::BROKERS).is_some() => {
+                format!("this build has no Kafka log, which {} ({origin}) would choose", variables::BROKERS)
+            }
+            _ => "the default, as the contract names none".to_owned(),
+        };
+        Self { driver: "embedded", reason }
+    }
+}
+
+fn kafka_not_built(plan: &Plan, environment: &Environment) -> Option<Problem> {
+    let found = environment.find(variables::BROKERS).filter(|_| !plan.backbone.is_declared)?;
+    Some(Problem::warning(
+        &codes::KAFKA_NOT_BUILT,
+        format!(
+            "{} is set ({}), but this build has no Kafka log: the embedded log is used",
+            variables::BROKERS,
+            found.origin
+        ),
+        "unset it, or say `driver = \"embedded\"` under `[backbone]` in the contract",
+    ))
+}
+
+fn not_set(name: &str, needed: &[&Requirement], environment: &Environment) -> Problem {
+    let needed_by: Vec<&str> = needed.iter().map(|requirement| requirement.needed_by.as_str()).collect();
+    let state = match environment.origins(name).first() {
+        Some(origin) => format!("{name} is set to nothing ({origin})"),
+        None => format!("{name} is not set"),
+    };
+    let problem = Problem::error(
+        &codes::ENVIRONMENT_MISSING,
+        format!("{state}; needed by {}", needed_by.join(", ")),
+        format!("set {name} in the environment or in an env file"),
+    );
+    match needed.iter().find_map(|requirement| requirement.place.clone()) {
+        Some(place) => problem.at(place),
+        None => problem,
+    }
+}

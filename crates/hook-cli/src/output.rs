@@ -1,0 +1,143 @@
+//! The one place that writes to stdout and stderr. A reader that goes away is no panic and no failure.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use anstyle::Style;
+use clap::ColorChoice;
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// Headings.
+const HEADING: Style = Style::new().bold();
+
+/// Where a command writes: answers to stdout, everything else to stderr.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    is_json: bool,
+    stdout_has_color: bool,
+    stderr_has_color: bool,
+}
+
+impl Output {
+    /// Output as the flags and the terminal want it.
+    pub fn new(color: ColorChoice, is_json: bool) -> Self {
+        Self {
+            is_json,
+            stdout_has_color: has_color(color, io::stdout().is_terminal()),
+            stderr_has_color: has_color(color, io::stderr().is_terminal()),
+        }
+    }
+
+    /// Whether the answer is for a program.
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Whether stdout takes colours.
+    pub fn stdout_has_color(&self) -> bool {
+        self.stdout_has_color
+    }
+
+    /// Whether stderr takes colours.
+    pub fn stderr_has_color(&self) -> bool {
+        self.stderr_has_color
+    }
+
+    /// Writes text to stdout as it is.
+    pub fn text(&self, text: &str) -> Result<(), Exit> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| self.lost(&error))
+    }
+
+    /// Writes one line to stdout.
+    pub fn line(&self, line: &str) -> Result<(), Exit> {
+        self.text(&format!("{line}\n"))
+    }
+
+    /// Writes one JSON value as one line to stdout: one answer, or one of many.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Exit> {
+        match serde_json::to_string(value) {
+            Ok(line) => self.line(&line),
+            Err(error) => {
+                self.error(&format!("could not write the answer as JSON: {error}"));
+                Err(Exit::Failure)
+            }
+        }
+    }
+
+    /// Writes a heading to stdout, after an empty line.
+    pub fn heading(&self, heading: &str) -> Result<(), Exit> {
+        self.line(&format!("\n{}", paint(heading, HEADING, self.stdout_has_color)))
+    }
+
+    /// Writes rows to stdout with their columns aligned.
+    pub fn table<const N: usize>(&self, rows: &[[String; N]]) -> Result<(), Exit> {
+        self.text(&aligned(rows))
+    }
+
+    /// Writes a line for people to stderr. Nothing can be done where that fails.
+    pub fn note(&self, line: &str) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// Writes what went wrong to stderr.
+    pub fn error(&self, message: &str) {
+        const ERROR: Style = anstyle::AnsiColor::Red.on_default().bold();
+        self.note(&format!("{} {message}", paint("error:", ERROR, self.stderr_has_color)));
+    }
+
+    fn lost(&self, error: &io::Error) -> Exit {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Exit::OutputClosed;
+        }
+        self.error(&format!("could not write to stdout: {error}"));
+        Exit::Failure
+    }
+}
+
+fn has_color(choice: ColorChoice, is_terminal: bool) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            is_terminal && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+fn paint(text: &str, style: Style, has_color: bool) -> String {
+    if has_color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+/// Two spaces before a row and between its columns; the last column keeps its own width.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    rows.iter().map(|row| aligned_row(row, &widths)).collect()
+}
+
+fn aligned_row(row: &[String], widths: &[usize]) -> String {
+    let cells: String = row.iter().zip(widths).map(|(cell, width)| format!("  {cell:<width$}")).collect();
+    format!("{}\n", cells.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows =
+            [["a".to_owned(), "ü".to_owned(), "x".to_owned()], ["bcd".to_owned(), String::new(), "y".to_owned()]];
+        assert_eq!(aligned(&rows), "  a    ü  x\n  bcd     y\n");
+    }
+
+    #[test]
+    fn colours_need_a_terminal_unless_they_are_asked_for() {
+        assert!(!has_color(ColorChoice::Auto, false));
+        assert!(has_color(ColorChoice::Always, false));
+        assert!(!has_color(ColorChoice::Never, true));
+    }
+}

@@ -1,0 +1,102 @@
+//! Reaches the log for a question: over the admin socket of the pipeline that owns it, or read-only where none runs.
+
+use std::{path::PathBuf, sync::Arc};
+
+use hook_admin::{
+    query::OwnTopics,
+    socket::{Client, ClientError},
+};
+use hook_contract::plan::Plan;
+use hook_core::{
+    clock::{SharedClock, SystemClock},
+    ports::log::Log,
+};
+use hook_log::EmbeddedLog;
+
+use crate::{context::Context, data_directory, exit::Exit, load, pipeline, report};
+
+/// Options of a command that asks about events.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// The data directory of the pipeline [default: HOOK_DATA_DIR, STATE_DIRECTORY, or $XDG_STATE_HOME/hook/APP]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Whoever can answer.
+pub enum Owner {
+    /// A pipeline runs.
+    Running(Client),
+    /// None runs; the log is open for reading.
+    Resting {
+        /// The log.
+        log: Arc<dyn Log>,
+        /// The plan of the contract, which says what routes and destinations there are.
+        plan: Box<Plan>,
+    },
+}
+
+impl Owner {
+    /// Finds whoever can answer.
+    pub async fn find(context: &Context, arguments: &Arguments) -> Result<Self, Exit> {
+        let (client, plan, directory) = Self::locate(context, arguments)?;
+        if client.is_running().await {
+            return Ok(Self::Running(client));
+        }
+        if !directory.is_dir() {
+            context.output.error(&format!("no pipeline has run in {}: start one with `hook up`", directory.display()));
+            return Err(Exit::Failure);
+        }
+        let clock: SharedClock = Arc::new(SystemClock);
+        let options = pipeline::log_options(&plan, &directory, &clock);
+        let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open_read_only(options)).await;
+        let log = opened.map_err(|error| fail(context, &error.to_string()))?.map_err(|error| {
+            let problem = pipeline::not_opened(&directory, &error);
+            context.output.note(&report::render(&[*problem], None, context.output.stderr_has_color()));
+            Exit::Failure
+        })?;
+        Ok(Self::Resting { log: Arc::new(log), plan: Box::new(plan) })
+    }
+
+    /// The running pipeline; where none runs, says how to start it.
+    pub async fn running(context: &Context, arguments: &Arguments) -> Result<Client, Exit> {
+        let (client, _, directory) = Self::locate(context, arguments)?;
+        if client.is_running().await {
+            return Ok(client);
+        }
+        let directory = directory.display();
+        Err(fail(context, &format!("no pipeline runs on {directory}: start it with `hook up`, or name its --data-dir")))
+    }
+
+    fn locate(context: &Context, arguments: &Arguments) -> Result<(Client, Plan, PathBuf), Exit> {
+        let loaded = load::load(context, &[])?;
+        let found = data_directory::locate(arguments.data_dir.as_deref(), &loaded.environment, &loaded.plan.app.id);
+        let directory = found.map_err(|problem| {
+            context.output.note(&report::render(&[problem], None, context.output.stderr_has_color()));
+            Exit::Failure
+        })?;
+        Ok((Client::new(&directory.path), loaded.plan, directory.path))
+    }
+}
+
+/// The topics of a plan that are the pipeline's own.
+pub fn own_topics(plan: &Plan) -> OwnTopics {
+    OwnTopics { dead_letters: plan.dead_letters.clone(), journal: plan.journal.clone() }
+}
+
+/// Says what the owner's answer means.
+pub fn failed(context: &Context, error: &ClientError) -> Exit {
+    fail(context, &error.to_string())
+}
+
+/// Says what went wrong.
+pub fn fail(context: &Context, message: &str) -> Exit {
+    context.output.error(message);
+    Exit::Failure
+}
+
+/// An async runtime for one question.
+pub fn block_on<T>(context: &Context, answer: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| fail(context, &format!("could not start the async runtime: {error}")))?.block_on(answer)
+}

@@ -1,0 +1,190 @@
+//! A pipeline in this process: its log, its roles, its admin address and socket; up together, down in order.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use hook_admin::{public, socket::AdminSocket};
+use hook_contract::plan::{Plan, Role};
+use hook_core::{
+    clock::{SharedClock, SystemClock},
+    ports::log::{Log, LogError},
+    problem::{Problem, codes},
+    secret::Secrets,
+    stop::Stop,
+};
+use hook_log::{EmbeddedLog, OpenError};
+use hook_runtime::{Handle, Start, StartError, cursors};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// How long questions that have begun may take when the process ends.
+const ADMIN_DRAIN: Duration = Duration::from_secs(2);
+
+/// What a pipeline is started with.
+pub struct Setup {
+    /// What to do.
+    pub plan: Plan,
+    /// Which roles of it.
+    pub roles: Vec<Role>,
+    /// Where secrets are looked up.
+    pub secrets: Secrets,
+    /// Where the log is kept.
+    pub data_directory: PathBuf,
+    /// The name of this process among others.
+    pub instance: Option<String>,
+}
+
+/// A pipeline that runs in this process.
+pub struct Pipeline {
+    handle: Arc<Handle>,
+    admin: SocketAddr,
+    stop_admin: CancellationToken,
+    admin_tasks: Vec<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Pipeline {
+    /// Starts everything, or says what is in the way. When this returns, events are taken.
+    pub async fn start(setup: Setup) -> Result<Self, Box<Problem>> {
+        let Setup { plan, roles, secrets, data_directory, instance } = setup;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let log = open_log(&plan, &data_directory, &clock).await?;
+        let admin = public::listen(plan.admin.bind).await.map_err(|error| admin_taken(plan.admin.bind, &error))?;
+        let address = admin.local_addr().map_err(|error| admin_taken(plan.admin.bind, &error))?;
+        let access = public::Access { token_env: plan.admin.token_env.clone(), secrets: Arc::clone(&secrets) };
+        let start = Start { plan, roles, log, secrets, clock, seed: fastrand::u64(..), instance };
+        let handle = Arc::new(hook_runtime::start(start).await.map_err(not_started)?);
+        let stop_admin = CancellationToken::new();
+        let stop = || Stop::when(stop_admin.clone().cancelled_owned());
+        let mut admin_tasks = vec![tokio::spawn(public::serve(admin, Arc::clone(&handle), access, stop()))];
+        match AdminSocket::open(&data_directory) {
+            Ok(socket) => admin_tasks.push(tokio::spawn(socket.serve(Arc::clone(&handle), stop()))),
+            // Events flow without it; only the commands that ask this process cannot.
+            Err(error) => warn!(%error, "admin socket not opened: commands such as `hook events` cannot reach this process"),
+        }
+        Ok(Self { handle, admin: address, stop_admin, admin_tasks })
+    }
+
+    /// The running roles.
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    /// The admin address.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Ends in order. `true` where nothing in flight had to be given up.
+    pub async fn drain(self) -> Result<bool, LogError> {
+        let in_time = self.handle.drain().await;
+        self.stop_admin.cancel();
+        for task in self.admin_tasks {
+            let aborted = task.abort_handle();
+            if tokio::time::timeout(ADMIN_DRAIN, task).await.is_err() {
+                aborted.abort();
+            }
+        }
+        in_time
+    }
+}
+
+/// Opens the log of a plan. Reading it takes long where there is much, and must not hold up the async runtime.
+async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
+    let options = log_options(plan, directory, clock);
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(options)).await;
+    let log = match opened {
+        Ok(opened) => opened.map_err(|error| not_opened(directory, &error))?,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
+    log.set_pinning(cursors::pinning(plan));
+    Ok(Arc::new(log))
+}
+
+/// What the embedded log is told of a plan.
+pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_log::Options {
+    let retention = |retention: hook_contract::plan::Retention| hook_log::Retention {
+        max_age: retention.max_age,
+        max_bytes: retention.max_bytes,
+    };
+    hook_log::Options {
+        dir: directory.to_owned(),
+        dead_letters: plan.dead_letters.clone(),
+        journal: plan.journal.clone(),
+        segment_bytes: plan.log.segment_bytes,
+        events: retention(plan.log.events),
+        dead_letters_retention: retention(plan.log.dead_letters),
+        journal_retention: retention(plan.log.journal),
+        clock: Arc::clone(clock),
+    }
+}
+
+/// The problem of a log that cannot be opened.
+pub fn not_opened(directory: &Path, error: &OpenError) -> Box<Problem> {
+    let directory = directory.display();
+    Box::new(match error {
+        OpenError::Locked { .. } => Problem::error(
+            &codes::LOG_LOCKED,
+            format!("another process owns the log in {directory}"),
+            "the embedded log lives in one process: run every role with `hook up`, stop the other process, or choose another --data-dir",
+        ),
+        error => Problem::error(
+            &codes::LOG_NOT_OPENED,
+            format!("could not open the log in {directory}: {}", chain(error)),
+            "check the directory's owner and free space, or choose another with --data-dir",
+        ),
+    })
+}
+
+fn admin_taken(address: SocketAddr, error: &std::io::Error) -> Box<Problem> {
+    Box::new(Problem::error(
+        &codes::ADDRESS_NOT_OPENED,
+        format!("could not open the admin address {address}: {error}"),
+        "give `[admin] bind` another address; port 0 takes a free one",
+    ))
+}
+
+fn not_started(error: StartError) -> Box<Problem> {
+    Box::new(match error {
+        StartError::Listen { .. } => Problem::error(
+            &codes::ADDRESS_NOT_OPENED,
+            chain(&error),
+            "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
+        ),
+        StartError::Cursors(_) => {
+            Problem::error(&codes::LOG_NOT_OPENED, chain(&error), "check the free space of the data directory")
+        }
+    })
+}
+
+/// An error with its causes.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+pub fn asked_to_end() -> std::io::Result<impl Future<Output = &'static str>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "Ctrl-C",
+        };
+        tokio::spawn(async move {
+            futures_util::select! {
+                _ = terminate.recv().fuse() => {}
+                _ = interrupt.recv().fuse() => {}
+            }
+            std::process::exit(i32::from(crate::exit::FAILURE));
+        });
+        name
+    })
+}
