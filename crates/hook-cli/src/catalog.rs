@@ -11,8 +11,8 @@ const PLANNED: &[(&str, &[&str])] = &[
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {
     Catalog {
-        ingress: Vec::new(),
-        egress: Vec::new(),
+        ingress: hook_drivers::ingress(),
+        egress: hook_drivers::egress(),
         verifiers: Vec::new(),
         plugins: Vec::new(),
         sources: Vec::new(),

@@ -91,4 +91,3 @@ impl Diagnostic for Shown<'_> {
         self.source.map(|_| Box::new(std::iter::once(span)) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }
-

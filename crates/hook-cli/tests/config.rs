@@ -438,7 +438,8 @@ fn no_command_prints_a_secret() {
         .variable("HMAC_SECRET_STRIPE", &format!("{CANARY}-process"));
     let contracts = ["contract.toml", "profile.toml", "contract-key.toml", "token.toml"];
     for contract in contracts {
-        for command in ["config show", "config validate --with-env", "debug env", "debug capabilities", "config schema"] {
+        for command in ["config show", "config validate --with-env", "debug env", "debug capabilities", "config schema"]
+        {
             for flags in ["", "--json", "--env-file bad.env", "--force", "--validation-mode debug"] {
                 let arguments = format!("{command} --contract {contract} {flags}");
                 let answer = place.hook(&arguments);

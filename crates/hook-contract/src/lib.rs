@@ -56,7 +56,7 @@ pub enum Origin {
     Contract(Place),
     /// The contract is silent.
     Default,
-    /// An option of the check, from a flag or an environment variable.
+    /// An option of the check, by the name of its field in [`Options`], such as `max_body_bytes`.
     Option(&'static str),
 }
 

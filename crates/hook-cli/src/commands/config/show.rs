@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<(), Exit> {
     let examined = load::examine(context);
     let view = match &examined {
         Examined { plan: Some(plan), contract: Some(contract), .. } if !examined.has_errors() => {
-            View::of(context, &examined, plan, contract)
+            View::of(&context.globals, &examined, plan, contract)
         }
         _ => return examined.into_loaded(context).map(|_| ()),
     };

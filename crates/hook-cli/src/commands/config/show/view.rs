@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    context::Context,
     discovery::ContractText,
     environment::{Environment, variables},
+    globals::Globals,
     load::{Examined, LogChoice},
 };
 
@@ -114,7 +114,7 @@ pub(super) struct VariableView {
 }
 
 impl View {
-    pub(super) fn of(context: &Context, examined: &Examined, plan: &Plan, contract: &ContractText) -> Self {
+    pub(super) fn of(globals: &Globals, examined: &Examined, plan: &Plan, contract: &ContractText) -> Self {
         let environment = &examined.environment;
         Self {
             contract: ContractView { file: contract.file.clone(), found_by: contract.found_by.to_string() },
@@ -138,7 +138,7 @@ impl View {
                 output: relay.output.to_string(),
             }),
             destinations: destinations(plan),
-            values: examined.resolved.iter().map(|value| ValueView::of(value, context, environment)).collect(),
+            values: examined.resolved.iter().map(|value| ValueView::of(value, globals, environment)).collect(),
             environment: variables_of(&plan.environment, environment),
             overrides: overrides(environment),
             warnings: examined.problems.clone(),
@@ -168,11 +168,11 @@ impl SourceView {
 }
 
 impl ValueView {
-    fn of(value: &ResolvedValue, context: &Context, environment: &Environment) -> Self {
+    fn of(value: &ResolvedValue, globals: &Globals, environment: &Environment) -> Self {
         Self {
             key: value.key.clone(),
             value: if may_be_secret(&value.key) { "(redacted)".into() } else { value.value.clone() },
-            origin: origin(&value.origin, context, environment),
+            origin: origin(&value.origin, globals, environment),
         }
     }
 }
@@ -185,16 +185,30 @@ fn may_be_secret(key: &str) -> bool {
     !variables::ALL.iter().any(|known| known.name == variable)
 }
 
-fn origin(origin: &Origin, context: &Context, environment: &Environment) -> String {
+fn origin(origin: &Origin, globals: &Globals, environment: &Environment) -> String {
     match origin {
         Origin::Contract(place) => format!("{}:{}", place.file, place.line),
         Origin::Default => "default".into(),
-        Origin::Option(option) => option_origin(option, context, environment),
+        Origin::Option(option) => option_origin(option, globals, environment),
     }
 }
 
-fn option_origin(option: &str, context: &Context, environment: &Environment) -> String {
-    todo!()
+/// Where an option of the check came from: its flag, else its variable.
+fn option_origin(option: &str, globals: &Globals, environment: &Environment) -> String {
+    let (flag, variable) = match option {
+        "profile" => (globals.profile.as_ref().map(|_| "--profile"), variables::PROFILE),
+        "mode" => (globals.validation_mode.map(|_| "--validation-mode"), variables::VALIDATION_MODE),
+        "force" => return "--force".into(),
+        "dead_letters" => (None, variables::DLQ_TOPIC),
+        "enabled_sources" => (None, variables::ENABLED_SOURCES),
+        "max_body_bytes" => (None, variables::MAX_PAYLOAD_BYTES),
+        other => return other.into(),
+    };
+    match (flag, environment.find(variable)) {
+        (Some(flag), _) => flag.into(),
+        (None, Some(found)) => format!("{variable} ({})", found.origin),
+        (None, None) => variable.into(),
+    }
 }
 
 fn serve_routes(plan: &Plan) -> Vec<ServeRouteView> {
