@@ -1,0 +1,49 @@
+# The front door. Each recipe is short enough to be typed without just: `just --list` shows them, and none hides a flag.
+
+# Show what there is to do.
+default:
+    @just --list
+
+# Build the command `hook` for use: target/release/hook.
+build:
+    cargo build --release -p hook-cli
+
+# The main job, from end to end, in one process: signed webhooks in, a durable log, deliveries out.
+demo:
+    cargo run --release -p hook-cli -- demo
+
+# Run any command, such as `just run up --contract apps/github-to-file/contract.toml`.
+run *arguments:
+    cargo run --release -p hook-cli -- {{arguments}}
+
+# Every test. Needs no network and no service.
+test:
+    cargo test --workspace
+
+# What CI does, in the same order. Run it before a change is proposed.
+check:
+    .ci/run
+
+# The rules that no compiler knows: crate levels, forbidden words, codes, links, changelog fragments.
+tidy:
+    cargo run -p xtask -- tidy
+
+# Write again what is generated from the code: schemas/, docs/errors/, docs/reference/.
+generate:
+    cargo run -p xtask -- generate
+
+# Format every file.
+format:
+    cargo fmt --all
+
+# The documentation of the crates, in a browser.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Licences, advisories and sources of the dependencies. Needs `cargo install cargo-deny`.
+deny:
+    cargo deny check
+
+# Install `hook` for this user, from this checkout.
+install:
+    cargo install --locked --path crates/hook-cli
