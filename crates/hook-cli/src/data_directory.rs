@@ -12,6 +12,16 @@ use hook_core::{
 
 use crate::environment::{Environment, Found, Origin, variables};
 
+/// `--data-dir`, for every command that touches the log.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Flag {
+    /// Where the log is kept
+    ///
+    /// Without it: HOOK_DATA_DIR, systemd's STATE_DIRECTORY, or hook/APP_ID below XDG_STATE_HOME (~/.local/state).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
 /// The directory of the log. It may not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDirectory {
@@ -44,22 +54,22 @@ impl fmt::Display for ChosenBy {
 
 /// Finds the directory: `--data-dir`, `HOOK_DATA_DIR`, systemd's `STATE_DIRECTORY`, `$XDG_STATE_HOME/hook/<app id>`,
 /// and `~/.local/state/hook/<app id>` where that is not set.
-pub fn locate(flag: Option<&Path>, environment: &Environment, app: &AppId) -> Result<DataDirectory, Problem> {
-    if let Some(path) = flag {
-        return Ok(DataDirectory { path: path.to_owned(), chosen_by: ChosenBy::Flag });
+pub fn locate(flag: &Flag, environment: &Environment, app: &AppId) -> Result<DataDirectory, Problem> {
+    if let Some(path) = &flag.data_dir {
+        return Ok(DataDirectory { path: path.clone(), chosen_by: ChosenBy::Flag });
     }
-    let of = |name, place: fn(PathBuf, &AppId) -> PathBuf| {
+    let of = |name, place: fn(&Path, &AppId) -> PathBuf| {
         let found = environment.find(name)?;
-        let path = place(path_of(&found)?, app);
+        let path = place(&path_of(&found)?, app);
         Some(DataDirectory { path, chosen_by: ChosenBy::Variable(name, found.origin) })
     };
-    of(variables::DATA_DIRECTORY, |path, _| path)
+    of(variables::DATA_DIRECTORY, |path, _| path.to_owned())
         // systemd separates several directories with colons; the first is the unit's own.
-        .or_else(|| of(variables::STATE_DIRECTORY, |path, _| first_of_list(&path)))
+        .or_else(|| of(variables::STATE_DIRECTORY, |path, _| first_of_list(path)))
         .or_else(|| of(variables::XDG_STATE_HOME, below_state_home))
         .or_else(|| {
             let home = path_of(&environment.find("HOME")?)?;
-            let path = below_state_home(home.join(".local/state"), app);
+            let path = below_state_home(&home.join(".local/state"), app);
             Some(DataDirectory { path, chosen_by: ChosenBy::Home })
         })
         .ok_or_else(|| {
@@ -71,7 +81,7 @@ pub fn locate(flag: Option<&Path>, environment: &Environment, app: &AppId) -> Re
         })
 }
 
-fn below_state_home(home: PathBuf, app: &AppId) -> PathBuf {
+fn below_state_home(home: &Path, app: &AppId) -> PathBuf {
     home.join("hook").join(app.as_str())
 }
 
@@ -96,7 +106,8 @@ mod tests {
         let second = directory.path().join("b.env");
         std::fs::write(&second, file).unwrap();
         let (environment, _) = Environment::read(&[path, second]);
-        let found = locate(flag.map(Path::new), &environment, &AppId::new("my-app").unwrap()).unwrap();
+        let found =
+            locate(&Flag { data_dir: flag.map(PathBuf::from) }, &environment, &AppId::new("my-app").unwrap()).unwrap();
         assert_eq!(found.path, Path::new(expected));
     }
 

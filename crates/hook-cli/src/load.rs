@@ -14,7 +14,7 @@ use crate::{
     discovery::{self, ContractText},
     environment::{Environment, variables},
     exit::Exit,
-    options, report,
+    options,
 };
 
 /// What a running command starts from.
@@ -128,35 +128,15 @@ impl Examined {
     /// Shows the problems, and goes on where none is an error.
     pub fn into_loaded(self, context: &Context) -> Result<Loaded, Exit> {
         let has_errors = self.has_errors();
-        if has_errors && context.output.is_json() {
-            context.output.json(&Answer { problems: &self.problems })?;
-        } else {
-            self.show(context);
-        }
         match (self.plan, self.contract) {
             (Some(plan), Some(contract)) if !has_errors => {
+                context.show(&self.problems, Some(&contract));
                 let log = LogChoice::of(&plan, &self.environment);
                 Ok(Loaded { plan, environment: Arc::new(self.environment), contract, warnings: self.problems, log })
             }
-            _ => Err(Exit::Failure),
+            (_, contract) => Err(context.refuse(&self.problems, contract.as_ref())),
         }
     }
-
-    /// Shows the problems to people, on stderr.
-    pub fn show(&self, context: &Context) {
-        if self.problems.is_empty() {
-            return;
-        }
-        let output = &context.output;
-        output.note(&report::render(&self.problems, self.contract.as_ref(), output.stderr_has_color()));
-    }
-}
-
-/// Problems for programs.
-#[derive(Serialize)]
-pub struct Answer<'a> {
-    /// All of them.
-    pub problems: &'a [Problem],
 }
 
 impl LogChoice {

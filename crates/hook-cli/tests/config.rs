@@ -1,5 +1,7 @@
 //! Transcripts of the binary: which contract is found, which value wins, what is printed, how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},

@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<(), Exit> {
     if context.output.is_json() {
         return context.output.json(&view);
     }
-    examined.show(context);
+    context.show(&examined.problems, examined.contract.as_ref());
     print(&context.output, &view)
 }
 

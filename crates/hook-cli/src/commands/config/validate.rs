@@ -5,7 +5,7 @@ use hook_contract::plan::{Plan, Role};
 use crate::{
     context::Context,
     exit::Exit,
-    load::{self, Answer, Examined},
+    load::{self, Examined},
     report,
 };
 
@@ -28,9 +28,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> 
         examined.require_environment(&[Role::Serve, Role::Relay, Role::Smash]);
     }
     if context.output.is_json() {
-        context.output.json(&Answer { problems: &examined.problems })?;
+        context.answer(&examined.problems)?;
     } else {
-        examined.show(context);
+        context.show(&examined.problems, examined.contract.as_ref());
         context.output.line(&summary(&examined))?;
     }
     if examined.has_errors() { Err(Exit::Failure) } else { Ok(()) }

@@ -1,0 +1,120 @@
+//! `hook dlq`: dead letters, listed and shown.
+
+use hook_admin::query::{self, DeadLetterQuery};
+use hook_core::event::EventId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::events::with_query;
+use crate::{
+    context::Context,
+    exit::Exit,
+    owner::{self, Owner, block_on, fail, failed},
+    since::Since,
+};
+
+/// Dead letters: events that a destination did not take
+///
+/// Asks the pipeline that runs on the data directory; where none runs, reads the log itself.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    owner: owner::Arguments,
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Question {
+    /// List the newest dead letters
+    List {
+        /// Only of destinations (`route/adapter`) that match this pattern
+        #[arg(long, value_name = "PATTERN")]
+        destination: Option<String>,
+        /// Only failed since then: a time (RFC 3339), or a duration back from now, such as `1h`
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show the dead letters of one event
+    Show {
+        /// The event's id
+        id: EventId,
+    },
+}
+
+/// Answers.
+pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
+    let query = match &arguments.question {
+        Question::List { destination, since, limit } => DeadLetterQuery {
+            destination: destination.clone(),
+            since: since.map(|since| since.0),
+            limit: Some(*limit),
+            event_id: None,
+        },
+        Question::Show { id } => DeadLetterQuery { event_id: Some(*id), ..DeadLetterQuery::default() },
+    };
+    block_on(context, answer(context, &arguments.owner, &query))
+}
+
+async fn answer(context: &Context, arguments: &owner::Arguments, query: &DeadLetterQuery) -> Result<(), Exit> {
+    let lines = match Owner::find(context, arguments).await? {
+        Owner::Running(client) => {
+            client.get(&with_query("/dead-letters", query)).await.map_err(|error| failed(context, &error))?.to_vec()
+        }
+        Owner::Resting { log, plan } => {
+            let letters = query::dead_letters(&log, &owner::own_topics(&plan), query).await;
+            let letters = letters.map_err(|error| fail(context, &error.to_string()))?;
+            letters.iter().flat_map(query::dead_letter_line).collect()
+        }
+    };
+    if let (Some(id), true) = (query.event_id, lines.is_empty()) {
+        return Err(fail(context, &format!("event {id} has no dead letter")));
+    }
+    if context.output.is_json() {
+        return context.output.text(&String::from_utf8_lossy(&lines));
+    }
+    match query.event_id {
+        Some(_) => print_whole(context, &lines),
+        None => print_rows(context, &lines),
+    }
+}
+
+fn print_whole(context: &Context, lines: &[u8]) -> Result<(), Exit> {
+    for letter in parse::<Value>(lines) {
+        context.output.line(&serde_json::to_string_pretty(&letter).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
+    #[derive(Deserialize)]
+    struct Letter {
+        failed_at: String,
+        error: String,
+        destination: String,
+        attempts: u32,
+        envelope: Event,
+    }
+    #[derive(Deserialize)]
+    struct Event {
+        id: String,
+        event_type: String,
+    }
+    let row = |letter: Letter| {
+        let attempts = format!("{} attempts", letter.attempts);
+        let Event { id, event_type } = letter.envelope;
+        [letter.failed_at, id, event_type, letter.destination, attempts, letter.error]
+    };
+    let rows: Vec<_> = parse::<Letter>(lines).into_iter().map(row).collect();
+    match rows.is_empty() {
+        true => context.output.line("no dead letters"),
+        false => context.output.table(&rows),
+    }
+}
+
+fn parse<T: for<'a> Deserialize<'a>>(lines: &[u8]) -> Vec<T> {
+    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
