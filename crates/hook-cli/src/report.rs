@@ -91,3 +91,55 @@ impl Diagnostic for Shown<'_> {
         self.source.map(|_| Box::new(std::iter::once(span)) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hook_core::problem::{Place, codes};
+
+    use super::*;
+    use crate::discovery::FoundBy;
+
+    fn contract() -> ContractText {
+        let text = "[app]\nid = \"my-app\"\nnane = \"My app\"\n".to_owned();
+        ContractText { file: "contract.toml".into(), text, found_by: FoundBy::WorkingDirectory }
+    }
+
+    #[test]
+    fn a_problem_shows_its_line_with_the_wrong_part_underlined() {
+        let contract = contract();
+        let place = Place::in_text("contract.toml", &contract.text, 20..24);
+        let problem = Problem::error(&codes::UNKNOWN_KEY, "unknown key `nane`", "did you mean `name`?").at(place);
+        let report = render(&[problem], Some(&contract), false);
+        let expected = [
+            "HOOK0101",
+            "",
+            "  × unknown key `nane`",
+            "   ╭─[contract.toml:3:1]",
+            " 2 │ id = \"my-app\"",
+            " 3 │ nane = \"My app\"",
+            "   · ────",
+            "   ╰────",
+            "  help: did you mean `name`?",
+            "",
+        ];
+        assert_eq!(report, expected.join("\n"));
+    }
+
+    #[test]
+    fn a_line_of_another_file_is_named_and_not_shown() {
+        let place = Place::in_text(".env", "SECRET", 0..0);
+        let problem = Problem::error(&codes::ENV_FILE, "expected `NAME=value`", "").at(place);
+        let report = render(&[problem], Some(&contract()), false);
+        assert!(report.contains(".env:1:1: expected `NAME=value`"), "{report}");
+        assert!(!report.contains('─'), "{report}");
+    }
+
+    #[test]
+    fn errors_and_warnings_are_counted_apart() {
+        let error = || Problem::error(&codes::UNKNOWN_KEY, "", "");
+        let warning = || Problem::warning(&codes::UNKNOWN_KEY, "", "");
+        assert_eq!(count(&[error(), warning(), warning()]), "1 error, 2 warnings");
+        assert_eq!(count(&[error(), error()]), "2 errors");
+        assert_eq!(count(&[warning()]), "1 warning");
+    }
+}
