@@ -220,4 +220,27 @@ mod tests {
         assert!(faults[0].is_security_critical);
         assert!(!format!("{faults:?}").contains("canary"));
     }
+
+    /// A client whose name leads to this machine and is not the `localhost` that the contract may write.
+    fn client_of_a_private_name(port: u16, allowed: &[&str]) -> Client {
+        let url = Url::parse(&format!("http://localhost:{port}/?key=canary")).unwrap();
+        let guard = Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), false);
+        Client { url, timeout: Duration::from_secs(5), guard, client: OnceLock::new() }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_private_address_is_not_connected_to_unless_allowed() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let outcome = client_of_a_private_name(port, &[]).send(Method::POST, HeaderMap::new(), Bytes::new()).await;
+        let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(failure.class, FailureClass::Misconfigured);
+        assert!(failure.error.contains("allow_networks") && !failure.error.contains("canary"), "{}", failure.error);
+
+        let allowed = client_of_a_private_name(port, &["127.0.0.0/8", "::1/128"]);
+        let (_accepted, _) = tokio::select! {
+            outcome = allowed.send(Method::POST, HeaderMap::new(), Bytes::new()) => panic!("{outcome:?}"),
+            accepted = server.accept() => accepted.unwrap(),
+        };
+    }
 }

@@ -8,7 +8,7 @@
 //! | `path`, `proxies`, `rate`, `body`, `answer`, `stall` | one concern of a request each |
 //! | [`output`] | the driver `http_output` and its settings |
 //! | `client` | the client that every outgoing driver shares |
-//! | `guard`, `classify`, `credentials`, `cloudevents` | one concern of an outgoing request each |
+//! | `guard`, `classify`, `credentials`, `headers`, `cloudevents` | one concern of an outgoing request each |
 
 mod answer;
 mod body;
@@ -17,6 +17,7 @@ pub(crate) mod client;
 mod cloudevents;
 pub(crate) mod credentials;
 pub(crate) mod guard;
+pub(crate) mod headers;
 pub mod ingress;
 mod networks;
 pub mod output;

@@ -8,23 +8,21 @@ use hook_core::{
     catalog::{Fault, Kind},
     clock::{Clock, SystemClock},
     envelope::{Envelope, Layout},
-    event::TraceId,
     names::EnvName,
     outcome::{FailureClass, Outcome},
     ports::egress::{CheckError, Delivery, EgressDriver},
     secret::Secrets,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     client::{Client, Destination},
-    cloudevents, credentials,
+    cloudevents, credentials, headers,
 };
 
 /// The settings of `http_output`.
@@ -108,7 +106,7 @@ impl Kind for HttpOutput {
             timeout_seconds: settings.timeout_seconds,
             allow_networks: &settings.allow_networks,
         });
-        match (client, headers_of(&settings.headers)) {
+        match (client, headers::of_contract(&settings.headers)) {
             (Ok(client), Ok(headers)) => Ok(Arc::new(Self {
                 client,
                 method: settings.method.into(),
@@ -156,15 +154,15 @@ impl EgressDriver for HttpOutput {
 
 impl HttpOutput {
     fn request(&self, envelope: &Envelope, secrets: &Secrets, now: Timestamp) -> Result<(HeaderMap, Bytes), Outcome> {
-        let traceparent = envelope.header.meta.trace_id.as_ref().map(traceparent);
+        let traceparent = envelope.header.meta.trace_id.as_ref().map(headers::traceparent);
         let (content_type, body) = self.render(envelope, traceparent.as_deref())?;
         let id = envelope.webhook_id();
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert("webhook-id", text(&id)?);
+        headers.insert("webhook-id", headers::text(&id)?);
         headers.insert("webhook-timestamp", now.as_second().into());
         if let Some(traceparent) = traceparent {
-            headers.insert("traceparent", text(&traceparent)?);
+            headers.insert("traceparent", headers::text(&traceparent)?);
         }
         if let Some(name) = &self.token_env {
             headers.insert(AUTHORIZATION, credentials::bearer(&credentials::look_up(secrets, name)?, name)?);
@@ -187,110 +185,5 @@ impl HttpOutput {
                 (cloudevents::CONTENT_TYPE, body.into())
             }
         })
-    }
-}
-
-/// W3C Trace Context, section 3.2: the sender's trace, with a new parent of our own.
-pub(crate) fn traceparent(trace: &TraceId) -> String {
-    let (_, random) = Uuid::now_v7().as_u64_pair();
-    format!("00-{trace}-{random:016x}-01")
-}
-
-/// Ids and trace ids are ASCII, so that this fails only where an event in the log is not one of ours.
-fn text(value: &str) -> Result<HeaderValue, Outcome> {
-    HeaderValue::try_from(value).map_err(|_| Outcome::failed(FailureClass::Rejected, "the event's id is malformed"))
-}
-
-/// The headers that the contract sets, or everything that is wrong with them.
-fn headers_of(table: &BTreeMap<String, String>) -> Result<HeaderMap, Vec<Fault>> {
-    let mut headers = HeaderMap::new();
-    let mut faults = Vec::new();
-    for (key, value) in table {
-        match header_of(key, value) {
-            Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(headers) } else { Err(faults) }
-}
-
-fn header_of(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
-    let pointer = format!("/headers/{}", key.replace('~', "~0").replace('/', "~1"));
-    let fault = |message: &str, help: &str| Fault::at(&pointer, message, help);
-    let name = HeaderName::try_from(key)
-        .map_err(|_| fault("this is not a header name", "write a name such as `X-Environment`"))?;
-    if holds_secret(name.as_str()) {
-        let help = "a contract holds no secrets: name an environment variable in `token_env` or `signing_secret_env`";
-        return Err(fault("a header of this name holds a secret", help).security_critical());
-    }
-    if is_ours(name.as_str()) {
-        return Err(fault("`hook` or HTTP itself sets this header", "leave it out"));
-    }
-    let value = HeaderValue::try_from(value)
-        .map_err(|_| fault("a header cannot carry this value", "write printable characters on one line"))?;
-    Ok((name, value))
-}
-
-/// Hop-by-hop headers (RFC 9110, section 7.6.1), those that describe the body, and those of the event.
-fn is_ours(name: &str) -> bool {
-    const OURS: [&str; 17] = [
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "traceparent",
-        "tracestate",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-        "proxy-authenticate",
-    ];
-    OURS.contains(&name) || name.starts_with("webhook-")
-}
-
-fn holds_secret(name: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["authorization", "cookie", "token", "secret", "password", "apikey", "credential", "credentials"];
-    name.contains("api-key") || name.split(['-', '_']).any(|word| WORDS.contains(&word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_contract_sets_neither_secrets_nor_headers_of_ours() {
-        let table = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        for name in ["X-Environment", "X-Team", "User-Agent", "Accept"] {
-            assert!(headers_of(&table(name, "a")).is_ok(), "{name}");
-        }
-        for name in
-            ["Host", "Connection", "Content-Length", "webhook-id", "Webhook-Signature", "traceparent", "a b", ""]
-        {
-            let faults = headers_of(&table(name, "a")).unwrap_err();
-            assert!(!faults[0].is_security_critical, "{name}");
-        }
-        for name in ["Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "x-auth-token", "X_SECRET"] {
-            let faults = headers_of(&table(name, "canary")).unwrap_err();
-            assert!(faults[0].is_security_critical, "{name}");
-            assert!(!format!("{faults:?}").contains("canary"), "{name}");
-        }
-        assert!(headers_of(&table("X-Team", "a\nb")).is_err());
-    }
-
-    #[test]
-    fn a_traceparent_keeps_the_trace_and_has_a_parent_of_its_own() {
-        let trace = "0af7651916cd43dd8448eb211c80319c";
-        let id = TraceId::from_traceparent(&format!("00-{trace}-b7ad6b7169203331-01")).unwrap();
-        let (one, other) = (traceparent(&id), traceparent(&id));
-        assert_eq!(TraceId::from_traceparent(&one).unwrap().as_str(), trace);
-        assert_ne!(one, other);
     }
 }

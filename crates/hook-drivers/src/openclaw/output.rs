@@ -8,7 +8,7 @@ use hook_core::{
     catalog::{Fault, Kind},
     envelope::Envelope,
     names::EnvName,
-    outcome::{FailureClass, Outcome},
+    outcome::Outcome,
     ports::egress::{CheckError, Delivery, EgressDriver},
     secret::Secrets,
 };
@@ -23,7 +23,7 @@ use super::endpoint::Endpoint;
 use crate::http::{
     client::{Client, Destination},
     credentials,
-    output::traceparent,
+    headers::{text, traceparent},
 };
 
 /// The settings of `openclaw_http_output`.
@@ -101,8 +101,4 @@ impl OpenClawOutput {
         }
         Ok((headers, self.endpoint.render(envelope, &token)))
     }
-}
-
-fn text(value: &str) -> Result<HeaderValue, Outcome> {
-    HeaderValue::try_from(value).map_err(|_| Outcome::failed(FailureClass::Rejected, "the event's id is malformed"))
 }

@@ -1,0 +1,10 @@
+//! The drivers through their public doors: settings in, sockets and files out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod http_in;
+mod http_out;
+mod inlet;
+mod openclaw;
+mod receiver;
+mod wire;
