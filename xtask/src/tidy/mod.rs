@@ -7,6 +7,7 @@
 //! | [`openings`] | every Rust file begins with a sentence that says what it is for |
 //! | [`dependencies`] | every dependency is used and has its reason |
 //! | [`codes`] | every problem code has a page and a test |
+//! | [`environment`] | every variable stands in `.env.default` |
 //! | [`links`] | links in Markdown lead somewhere |
 //! | [`machines`] | nothing names the machine that it was written on |
 //! | [`changelog`] | fragments have the right form |
@@ -14,6 +15,7 @@
 mod changelog;
 mod codes;
 mod dependencies;
+mod environment;
 mod levels;
 mod links;
 mod machines;
@@ -34,6 +36,7 @@ pub(crate) fn run(tree: &Tree) -> Result<Vec<Finding>, String> {
         openings::check(&sources),
         dependencies::check(tree, &packages, &sources),
         codes::check(tree, &sources),
+        environment::check(tree, &sources),
         links::check(tree),
         machines::check(tree),
         changelog::check(tree),

@@ -80,7 +80,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "supervised",
         look: Look::Code,
-        applies: |source| source.path.starts_with("crates/") && !is_in(source, &["crates/hook-runtime/src/supervisor"]),
+        applies: |source| {
+            source.path.starts_with("crates/")
+                && !is_in(source, &["crates/hook-runtime/src/supervisor", "crates/hook-cli/"])
+        },
         words: &["tokio::spawn", "tokio::task::spawn", "task::spawn", "thread::spawn"],
         advice: "nothing runs on its own: let the supervisor spawn it, keep it in a JoinSet, or name a thread with \
                  thread::Builder and join it",
