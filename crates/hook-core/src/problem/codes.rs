@@ -12,6 +12,9 @@ pub static ALL: &[&Code] = &[
     &ENV_FILE,
     &KAFKA_NOT_BUILT,
     &FLAG_UNUSED,
+    &LOG_LOCKED,
+    &LOG_NOT_OPENED,
+    &ADDRESS_NOT_OPENED,
 ];
 
 /// The text is not TOML.
@@ -100,6 +103,40 @@ pub static FLAG_UNUSED: Code = Code {
     title: "A flag has no effect here",
     is_security_critical: false,
     about: "Another flag, given as well, comes first: `--contract` before `--app`.",
+    wrong: "",
+    right: "",
+};
+
+/// Another process owns the log.
+pub static LOG_LOCKED: Code = Code {
+    id: "HOOK0207",
+    title: "Another process owns the log",
+    is_security_critical: true,
+    about: "The embedded log lives in one process. Run every role of the contract in one process with `hook up`, stop the \
+            other process, or give this one a data directory of its own with `--data-dir`. Commands that ask about \
+            events reach the owner by themselves.",
+    wrong: "",
+    right: "",
+};
+
+/// The log cannot be opened.
+pub static LOG_NOT_OPENED: Code = Code {
+    id: "HOOK0208",
+    title: "The log cannot be opened",
+    is_security_critical: true,
+    about: "The data directory cannot be written, or what is stored in it is damaged. The message names the file and, for \
+            damage, the position. Nothing is changed: what is there can be copied away before anything else is tried.",
+    wrong: "",
+    right: "",
+};
+
+/// An address cannot be opened.
+pub static ADDRESS_NOT_OPENED: Code = Code {
+    id: "HOOK0209",
+    title: "An address cannot be opened",
+    is_security_critical: true,
+    about: "Something else listens on the address, or the user may not listen there. Stop it, or choose another `bind` in \
+            the contract; port 0 takes a free port, which the ready line names.",
     wrong: "",
     right: "",
 };
