@@ -3,7 +3,7 @@
 //! | file | says |
 //! |---|---|
 //! | [`ingress`] | the driver `http_webhook_ingress` and its settings |
-//! | `server` | the listener: connections, their limits, the drain |
+//! | `server`, `connection` | the listener and its drain; one connection and its limits |
 //! | `receive` | one request: the order of the checks |
 //! | `path`, `proxies`, `rate`, `body`, `answer`, `stall` | one concern of a request each |
 //! | [`output`] | the driver `http_output` and its settings |
@@ -15,6 +15,7 @@ mod body;
 pub(crate) mod classify;
 pub(crate) mod client;
 mod cloudevents;
+mod connection;
 pub(crate) mod credentials;
 pub(crate) mod guard;
 pub(crate) mod headers;

@@ -1,19 +1,6 @@
-//! The listener: connections, their limits, and the drain.
-//!
-//! ```text
-//! accept ── a slot each ──▶ HTTP/1.1 ── one request after the other ──▶ last answer ──▶ linger ──▶ closed
-//!              │                 │ head not here in time: 408               │ or: stop, idle, malformed
-//!              └ none free: the kernel's backlog waits
-//! ```
+//! The listener: how many connections there may be, and how they end when it is stopped.
 
-use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hook_core::{
     BoxFuture,
@@ -21,14 +8,7 @@ use hook_core::{
     ports::ingress::{Inlet, ListenError, Listener},
     stop::Stop,
 };
-use http_body_util::Full;
-use hyper::{
-    server::conn::http1::{self, Parts},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinSet},
@@ -36,16 +16,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::{answer, ingress::Rules, receive::Receiver, stall::StallGuard};
-
-/// A request head is a request line and headers: senders of webhooks stay well under 8 KiB.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-const MAX_HEADERS: usize = 100;
-const READ_BUFFER_BYTES: usize = 64 * 1024;
-
-/// How long a closed connection goes on taking what its client still sends. A socket closed over unread bytes is reset,
-/// and a reset can overtake the answer that says why.
-const LINGER: Duration = Duration::from_secs(2);
+use super::{connection::Connection, ingress::Rules, receive::Receiver};
 
 /// How long to leave the system alone when it has no file descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -139,63 +110,4 @@ fn report(ended: Result<(), JoinError>) {
     {
         error!("a connection panicked");
     }
-}
-
-struct Connection {
-    peer: SocketAddr,
-    read_timeout: Duration,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream, receiver: Arc<Receiver>, stop: Stop) {
-        // Answers are small and complete: waiting to fill a packet only delays them. A socket that refuses is still good.
-        let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(StallGuard::new(stream, self.read_timeout));
-        let answering = Arc::clone(&receiver);
-        let service = service_fn(move |request| {
-            let receiver = Arc::clone(&answering);
-            let answer = async move { receiver.receive(request, self.peer.ip()).await };
-            Box::pin(async move { Ok::<_, Infallible>(answer.await.map(Full::new)) })
-                as Pin<Box<dyn Future<Output = _> + Send>>
-        });
-        let mut connection = self.http().serve_connection(io, service);
-        let ended = tokio::select! {
-            ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
-            () = stop => {
-                Pin::new(&mut connection).graceful_shutdown();
-                poll_fn(|context| connection.poll_without_shutdown(context)).await
-            }
-        };
-        let Parts { io, read_buf, .. } = connection.into_parts();
-        let mut stream = io.into_inner();
-        // An idle connection just ends; one that has begun a request is told.
-        if ended.is_err_and(|error| error.is_timeout()) && !read_buf.is_empty() {
-            let _ = stream.write_all(&answer::to_wire(&receiver.head_timed_out())).await;
-        }
-        linger(stream.into_inner()).await;
-    }
-
-    /// One time-out for a head and for the idle time before it: both are a client that holds a slot and sends nothing.
-    fn http(&self) -> http1::Builder {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(self.read_timeout)
-            .half_close(true)
-            .max_headers(MAX_HEADERS)
-            .max_header_size(MAX_HEAD_BYTES)
-            .max_buf_size(READ_BUFFER_BYTES);
-        http
-    }
-}
-
-/// Says that nothing more comes, then waits a little for the client to see it.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let unread = async {
-        let mut scratch = vec![0; 4096];
-        while stream.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
-    };
-    let _ = timeout(LINGER, unread).await;
 }

@@ -1,0 +1,109 @@
+//! One connection, from its first byte to its end.
+//!
+//! ```text
+//! HTTP/1.1 ── one request after the other ──▶ the last answer ── FIN ──▶ take what still comes ──▶ closed
+//!                  │ head not here in time: 408    │ or: stop, idle, not HTTP
+//! ```
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hook_core::stop::Stop;
+use http_body_util::Full;
+use hyper::{
+    server::conn::http1::{self, Parts},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{answer, receive::Receiver, stall::StallGuard};
+
+/// A request head is a request line and headers: senders of webhooks stay well under 8 KiB.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEADERS: usize = 100;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long the connection of a refused request goes on taking what its client still sends. A socket that is closed over
+/// unread bytes is reset, and a reset can overtake the answer that says why.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Who is at the other end, and how long it may keep us waiting.
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) read_timeout: Duration,
+}
+
+impl Connection {
+    /// Answers one request after the other until the client has no more, is too slow, or `stop` comes.
+    pub(super) async fn serve(self, stream: TcpStream, receiver: Arc<Receiver>, stop: Stop) {
+        // Answers are small and complete: waiting to fill a packet only delays them. A socket that refuses is still good.
+        let _ = stream.set_nodelay(true);
+        let io = TokioIo::new(StallGuard::new(stream, self.read_timeout));
+        let was_refused = Arc::new(AtomicBool::new(false));
+        let (answering, refusing) = (Arc::clone(&receiver), Arc::clone(&was_refused));
+        let service = service_fn(move |request| {
+            let (receiver, was_refused) = (Arc::clone(&answering), Arc::clone(&refusing));
+            let answer = async move {
+                let answer = receiver.receive(request, self.peer.ip()).await;
+                was_refused.store(answer.status().is_client_error(), Ordering::Relaxed);
+                Ok::<_, Infallible>(answer.map(Full::new))
+            };
+            Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
+        });
+        let mut connection = self.http().serve_connection(io, service);
+        let ended = tokio::select! {
+            ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
+            () = stop => {
+                Pin::new(&mut connection).graceful_shutdown();
+                poll_fn(|context| connection.poll_without_shutdown(context)).await
+            }
+        };
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let mut stream = io.into_inner();
+        let is_slow = ended.as_ref().is_err_and(hyper::Error::is_timeout);
+        let was_idle = is_slow && read_buf.is_empty();
+        if is_slow && !was_idle {
+            let _ = stream.write_all(&answer::to_wire(&receiver.head_timed_out())).await;
+        }
+        let may_send_more = was_refused.load(Ordering::Relaxed) || (ended.is_err() && !was_idle);
+        close(stream.into_inner(), if may_send_more { LINGER } else { Duration::ZERO }).await;
+    }
+
+    /// One time-out for a head and for the idle time before it: both are a client that holds a slot and sends nothing.
+    fn http(&self) -> http1::Builder {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.read_timeout)
+            .half_close(true)
+            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEAD_BYTES)
+            .max_buf_size(READ_BUFFER_BYTES);
+        http
+    }
+}
+
+/// Says that nothing more comes, then takes what the client has sent and, for a while, what it still sends.
+async fn close(mut stream: TcpStream, patience: Duration) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let unread = async {
+        let mut scratch = vec![0; 4096];
+        while stream.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
+    };
+    let _ = timeout(patience, unread).await;
+}
