@@ -204,6 +204,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_holds_the_file_writes_for_all_that_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let output =
+            FileOutput { file: Arc::new(AsyncMutex::new(Appender::new(path.clone()))), waiting: Mutex::default() };
+        let held = Arc::clone(&output.file).lock_owned().await;
+        let events: Vec<_> = (0..3).map(event).collect();
+        let mut deliveries: Vec<_> = events.iter().map(|event| Box::pin(deliver(&output, event))).collect();
+        assert!(deliveries.iter_mut().all(|delivery| delivery.now_or_never().is_none()));
+        drop(held);
+        let mut rest = deliveries.split_off(1);
+        assert!(matches!(deliveries.remove(0).await, Outcome::Delivered { .. }));
+        assert_eq!(numbers(&path), [0, 1, 2]);
+        for delivery in rest.drain(..) {
+            assert!(matches!(delivery.await, Outcome::Delivered { .. }));
+        }
+        assert_eq!(numbers(&path), [0, 1, 2]);
+    }
+
+    #[tokio::test]
     async fn a_delivery_that_is_dropped_holds_up_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("events.jsonl");

@@ -105,6 +105,19 @@ async fn an_answer_decides_about_the_next_attempt() {
 }
 
 #[tokio::test]
+async fn a_connection_is_used_again_also_after_a_failure() {
+    for status in ["200 OK", "503 Service Unavailable"] {
+        let receiver = Receiver::answering(status, "").await;
+        let url = format!("http://{}/", receiver.address);
+        let driver = driver("http_output", settings(&url, &json!({})));
+        for _ in 0..5 {
+            deliver(&*driver, &event("{}"), &secrets(&[])).await;
+        }
+        assert_eq!(receiver.connections(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let mut target = Receiver::answering("200 OK", "").await;
     let location = format!("location: http://{}/elsewhere\r\n", target.address);

@@ -1,6 +1,13 @@
 //! A destination that remembers requests and answers what a test tells it to, byte by byte.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use hook_core::{
     Timestamp,
@@ -44,6 +51,7 @@ pub(crate) enum Reaction {
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     requests: mpsc::Receiver<Request>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -57,8 +65,11 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (received, requests) = mpsc::channel(16);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
                 let (received, reaction) = (received.clone(), reaction.clone());
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
@@ -73,11 +84,16 @@ impl Receiver {
                 });
             }
         });
-        Self { address, requests }
+        Self { address, requests, connections }
     }
 
     pub(crate) async fn request(&mut self) -> Request {
         self.requests.recv().await.unwrap()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_no_request(&mut self) -> bool {
