@@ -12,6 +12,7 @@
 //! | [`journal`] | what happened to an event, as records |
 //! | [`outcome`] | what a destination answered |
 //! | [`problem`] | what is wrong with a contract or a start, with a stable code |
+//! | [`progress`] | how far a reader has come: a watermark, and what is done above it |
 //! | [`ports`] | the traits: ingress, verifier, plugin, log, egress |
 //! | [`catalog`] | which drivers this build has |
 
@@ -26,6 +27,7 @@ pub mod outcome;
 pub mod payload;
 pub mod ports;
 pub mod problem;
+pub mod progress;
 pub mod secret;
 pub mod selector;
 pub mod stop;
