@@ -6,13 +6,14 @@
 
 use std::{
     num::NonZeroU64,
-    sync::OnceLock,
-    time::{Duration, SystemTime},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hook_core::{
     catalog::Fault,
+    clock::{Clock, SystemClock},
     outcome::{FailureClass, Outcome},
     ports::egress::CheckError,
 };
@@ -80,7 +81,7 @@ impl Client {
         };
         match client.request(method, self.url.clone()).headers(headers).body(body).send().await {
             Ok(response) => {
-                let outcome = classify::answer(response.status(), response.headers(), SystemTime::now());
+                let outcome = classify::answer(response.status(), response.headers(), SystemClock.now().into());
                 discard(response).await;
                 outcome
             }
@@ -129,7 +130,7 @@ impl Client {
             .timeout(self.timeout)
             .connect_timeout(self.timeout / 2)
             .pool_idle_timeout(IDLE)
-            .dns_resolver(std::sync::Arc::new(self.guard.clone()))
+            .dns_resolver(Arc::new(self.guard.clone()))
             .build()
     }
 }
