@@ -1,15 +1,50 @@
 //! The contract: text in; all of its problems, or a plan, out. No I/O, no environment, no driver of its own.
+//!
+//! ```text
+//! text ─tree→ spanned tree ─shape→ flaws      (every key, type and format, against JSON Schemas)
+//!                 │
+//!                 └─read→ contract as written ─profile→ what is active ─adapters, sources, routes, topics→ plan
+//! ```
+//!
+//! Nothing stops at the first mistake: what can be read is checked, whatever else is wrong.
 
+mod adapters;
+mod build;
+mod findings;
+mod format;
+mod listeners;
+mod outputs;
+mod overlap;
 pub mod plan;
+mod profile;
+mod read;
+mod resolved;
+mod routes;
+mod secrets;
+mod sections;
+mod shape;
+mod sources;
+mod suggest;
+mod text;
+mod topics;
+mod tree;
+pub mod written;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hook_core::{
     catalog::Catalog,
     names::{SourceName, TopicName},
-    problem::{Place, Problem},
+    problem::{Place, Problem, codes},
 };
-use plan::{Plan, ValidationMode};
+
+use findings::Findings;
+use plan::{Plan, Requirement, Role, ServePlan, SmashPlan, SourcePlan, ValidationMode};
+use profile::Active;
+use read::Written;
+use resolved::Resolved;
+use text::Text;
+use topics::Flow;
 
 /// What a check is given beside the text. The caller has read it from flags and the environment.
 #[derive(Debug, Clone, Default)]
@@ -56,12 +91,146 @@ pub enum Origin {
     Contract(Place),
     /// The contract is silent.
     Default,
-    /// An option of the check, by the name of its field in [`Options`], such as `max_body_bytes`.
+    /// An option of the check, such as `max_body_bytes` or `validation_mode`; the caller knows which flag or variable set it.
     Option(&'static str),
 }
 
+/// Where the journal goes.
+const JOURNAL: &str = "hook.journal";
+/// Where dead letters go, unless an option says otherwise.
+const DEAD_LETTERS: &str = "webhooks.dlq";
+
 /// Checks a contract: pure, and complete in one go. `file` is the name shown in problems.
 pub fn check(file: &str, text: &str, catalog: &Catalog, options: &Options) -> Checked {
-    let _ = (file, text, catalog, options);
-    todo!()
+    let text_index = Text::new(file, text);
+    let mut findings = Findings::new(&text_index);
+    let tree = tree::parse(text, &mut findings);
+    secrets::find(&tree, &mut findings);
+    if findings.has(&codes::SYNTAX) {
+        // What was recovered is a guess; its problems would be echoes.
+        return Checked { problems: findings.into_problems(true), plan: None, resolved: Vec::new() };
+    }
+    let written = read::contract(&tree, &mut findings);
+    let mode = options.mode.unwrap_or(written.policies.validation_mode);
+    let is_strict = mode == ValidationMode::Strict && !options.force;
+    let mut check = Check::new(catalog, options, findings);
+    let plan = check.plan(&written, mode);
+    let Check { findings, resolved, .. } = check;
+    let problems = findings.into_problems(is_strict);
+    let has_error = problems.iter().any(Problem::is_error);
+    Checked { problems, plan: plan.filter(|_| !has_error), resolved: resolved.into_values() }
+}
+
+/// A check under way.
+struct Check<'c, 't> {
+    catalog: &'c Catalog,
+    options: &'c Options,
+    findings: Findings<'t>,
+    resolved: Resolved,
+    environment: Vec<Requirement>,
+    dead_letters: TopicName,
+    journal: TopicName,
+}
+
+impl<'c, 't> Check<'c, 't> {
+    fn new(catalog: &'c Catalog, options: &'c Options, findings: Findings<'t>) -> Self {
+        let topic = |name| TopicName::new(name).expect("the literal is a topic name");
+        Self {
+            catalog,
+            options,
+            findings,
+            resolved: Resolved::default(),
+            environment: Vec::new(),
+            dead_letters: options.dead_letters.clone().unwrap_or_else(|| topic(DEAD_LETTERS)),
+            journal: topic(JOURNAL),
+        }
+    }
+
+    /// Checks everything, and puts together what can be. `None` where a part is missing, which was found.
+    fn plan(&mut self, written: &Written<'_>, mode: ValidationMode) -> Option<Plan> {
+        sections::app_and_policies(self, written, mode);
+        let backbone = sections::backbone(self, written);
+        let admin = sections::admin(self, written);
+        let log = sections::log(self, written);
+        let sources = sources::all(self, &written.sources);
+        let selected = profile::select(written, self.options, &mut self.findings);
+        let active = profile::activate(written, selected, &mut self.findings);
+        routes::destinations(self, written, active.as_ref());
+        outputs::unused(self, written);
+        let active = active?;
+        let profile = sections::profile(self, &active);
+        let (serve, relay, smash) = self.roles(written, &active, &sources);
+        self.require_secrets(&serve, &sources);
+        self.require_token(&admin, relay.is_some(), &serve, &smash);
+        Some(Plan {
+            app: written.app.clone()?,
+            profile,
+            mode,
+            sources,
+            serve,
+            relay,
+            smash,
+            backbone: backbone?,
+            log,
+            admin,
+            dead_letters: self.dead_letters.clone(),
+            journal: self.journal.clone(),
+            environment: std::mem::take(&mut self.environment),
+        })
+    }
+
+    fn roles(
+        &mut self,
+        written: &Written<'_>,
+        active: &Active<'_, '_>,
+        sources: &BTreeMap<SourceName, SourcePlan>,
+    ) -> (ServePlan, Option<plan::RelayPlan>, SmashPlan) {
+        let transports: Vec<&str> = read::ids(&written.transports).collect();
+        adapters::transport_references(self, &active.ingress, &transports);
+        adapters::transport_references(self, &active.egress, &transports);
+        let ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
+        listeners::collisions(self, written, &ingress);
+        let serve_routes = routes::serve(self, active);
+        let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();
+        let smash_routes = routes::smash(self, active);
+        outputs::policy(self, written, active);
+        let flow = Flow { sources, serve: &serve_routes, smash: &smash_routes };
+        let relay = topics::relay(self, written, active, &flow);
+        let smash = SmashPlan { adapters: egress, routes: smash_routes, unrouted: topics::unrouted(&written.policies) };
+        (ServePlan { adapters: ingress, routes: serve_routes }, relay, smash)
+    }
+
+    /// For `serve`: the first secret of every declared source that an active route can match.
+    fn require_secrets(&mut self, serve: &ServePlan, sources: &BTreeMap<SourceName, SourcePlan>) {
+        let is_served = |source: &SourcePlan| {
+            source.is_declared && serve.routes.iter().any(|route| route.source_match.matches(source.name.as_str()))
+        };
+        for source in sources.values().filter(|source| is_served(source)) {
+            let place = self.resolved.place_of(&format!("sources.{}.secret_env", source.name));
+            self.environment.extend(source.secret_env.first().map(|name| Requirement {
+                name: name.clone(),
+                role: Role::Serve,
+                needed_by: format!("source {}", source.name),
+                place,
+            }));
+        }
+    }
+
+    /// Every role answers on the admin address.
+    fn require_token(&mut self, admin: &plan::AdminPlan, has_relay: bool, serve: &ServePlan, smash: &SmashPlan) {
+        let Some(name) = &admin.token_env else { return };
+        let place = self.resolved.place_of("admin.token_env");
+        let roles = [
+            (Role::Serve, !serve.adapters.is_empty()),
+            (Role::Relay, has_relay),
+            (Role::Smash, !smash.adapters.is_empty()),
+        ];
+        let active = roles.into_iter().filter(|(_, is_active)| *is_active);
+        self.environment.extend(active.map(|(role, _)| Requirement {
+            name: name.clone(),
+            role,
+            needed_by: "the admin address".into(),
+            place: place.clone(),
+        }));
+    }
 }

@@ -1,11 +1,50 @@
 //! Every problem code there is. The pages in `docs/errors/` are generated from this list.
 
+mod contract;
+
+pub use contract::*;
+
 use super::Code;
 
 /// All codes, in order.
 pub static ALL: &[&Code] = &[
     &SYNTAX,
     &UNKNOWN_KEY,
+    &MISSING_KEY,
+    &WRONG_TYPE,
+    &WRONG_VALUE,
+    &UNKNOWN_DRIVER,
+    &DRIVER_NOT_BUILT,
+    &UNKNOWN_PLUGIN,
+    &UNKNOWN_VERIFIER,
+    &DUPLICATE_ID,
+    &UNKNOWN_ADAPTER,
+    &UNKNOWN_ROUTE,
+    &UNKNOWN_TRANSPORT,
+    &INACTIVE_DESTINATION,
+    &NO_PROFILE,
+    &UNKNOWN_PROFILE,
+    &AMBIGUOUS_PROFILE,
+    &MISSING_LABEL,
+    &LISTENERS_COLLIDE,
+    &SECRET_IN_FILE,
+    &UNVERIFIED_SOURCE,
+    &NO_OUTPUT,
+    &NO_OUTPUT_SINK,
+    &RESERVED_TOPIC,
+    &RELAY_LOOP,
+    &READ_TWICE,
+    &RELAYED_TWICE,
+    &NEVER_READ,
+    &UNREACHED_ROUTE,
+    &UNUSED,
+    &TWO_ROUTES,
+    &RETRY_TWICE,
+    &BACKBONE_NOT_BUILT,
+    &SETTINGS_REFUSED,
+    &UNSAFE_SETTINGS,
+    &NO_EFFECT,
+    &ADMIN_OPEN,
     &CONTRACT_UNREADABLE,
     &ENVIRONMENT_MISSING,
     &ENVIRONMENT_VALUE,
@@ -16,26 +55,6 @@ pub static ALL: &[&Code] = &[
     &LOG_NOT_OPENED,
     &ADDRESS_NOT_OPENED,
 ];
-
-/// The text is not TOML.
-pub static SYNTAX: Code = Code {
-    id: "HOOK0100",
-    title: "The contract is not valid TOML",
-    is_security_critical: true,
-    about: "The file cannot be read as TOML, so that nothing of it is known.",
-    wrong: "[app\n",
-    right: "[app]\n",
-};
-
-/// A key that no section knows.
-pub static UNKNOWN_KEY: Code = Code {
-    id: "HOOK0101",
-    title: "Unknown key",
-    is_security_critical: false,
-    about: "A contract says only what is used: a key that nothing reads is a mistake, most often of spelling.",
-    wrong: "[app]\nid = \"my-app\"\nnane = \"My app\"\n",
-    right: "[app]\nid = \"my-app\"\nname = \"My app\"\n",
-};
 
 /// The contract cannot be read.
 pub static CONTRACT_UNREADABLE: Code = Code {

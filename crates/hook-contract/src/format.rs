@@ -1,0 +1,139 @@
+//! Texts with a format: what each must look like, and what to say where it does not.
+
+use std::{fmt::Display, net::SocketAddr, str::FromStr};
+
+use hook_core::{
+    Timestamp,
+    duration::HumanDuration,
+    names::{AdapterId, AppId, EnvName, EventType, Glob, RouteId, SourceName, TopicName},
+    selector::Selector,
+};
+
+use crate::plan::{EventFilter, StartFrom, TargetTopic};
+
+/// The format of names of environment variables in every schema.
+pub(crate) const ENV_NAME: &str = "env-name";
+
+/// Whether the text has the format; otherwise what would have been right. Unknown formats are left to the type.
+pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
+    match format {
+        "duration" => parse::<HumanDuration>(text),
+        "app-id" => parse::<AppId>(text),
+        "adapter-id" => parse::<AdapterId>(text),
+        "route-id" => parse::<RouteId>(text),
+        "source-name" => parse::<SourceName>(text),
+        "topic-name" => parse::<TopicName>(text),
+        "event-type" => parse::<EventType>(text),
+        // Nobody knows what was pasted here: the text is not shown.
+        ENV_NAME => EnvName::new(text).map(drop).map_err(|error| format!("expected {}", error.expected)),
+        "selector" => parse::<Selector>(text),
+        "glob" => glob(text),
+        "event-filter" => event_filter(text).map(drop),
+        "target-topic" => target_topic(text).map(drop),
+        "start-from" => start_from(text).map(drop),
+        "semver" => expect::<semver::Version>(text, "a semantic version such as `1.0.0`"),
+        "socket-address" => expect::<SocketAddr>(text, "an address and a port such as `127.0.0.1:8080`"),
+        _ => Ok(()),
+    }
+}
+
+fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
+    T::from_str(text).map(drop).map_err(|error| error.to_string())
+}
+
+fn expect<T: FromStr>(text: &str, expected: &str) -> Result<(), String> {
+    T::from_str(text).map(drop).map_err(|_| refusal(expected, text))
+}
+
+fn refusal(expected: &str, text: &str) -> String {
+    format!("expected {expected}, found `{}`", text.chars().take(80).collect::<String>())
+}
+
+fn glob(text: &str) -> Result<(), String> {
+    match text {
+        "" => Err("expected a pattern such as `github` or `*`, found an empty text".into()),
+        text if text.contains(char::is_control) => Err(refusal("a pattern such as `github` or `*`", text)),
+        _ => Ok(()),
+    }
+}
+
+/// `TYPE` or `SOURCE:TYPE`, both globs.
+pub(crate) fn event_filter(text: &str) -> Result<EventFilter, String> {
+    let is_source = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_*?".contains(&byte);
+    let filter = match text.split_once(':') {
+        None => EventFilter { source: None, event_type: Glob::new(text) },
+        Some((source, event_type)) if !source.is_empty() && source.bytes().all(is_source) => {
+            EventFilter { source: Some(Glob::new(source)), event_type: Glob::new(event_type) }
+        }
+        Some(_) => return Err(refusal("a lower-case source before the colon, such as `github:issues.*`", text)),
+    };
+    match text.rsplit_once(':').map_or(text, |(_, event_type)| event_type) {
+        "" => Err(refusal("an event type such as `issues.*` or `github:issues.*`", text)),
+        _ if text.contains(char::is_control) => Err(refusal("an event type such as `issues.*`", text)),
+        _ => Ok(filter),
+    }
+}
+
+/// A topic name in which `{source}` may stand for the source.
+pub(crate) fn target_topic(text: &str) -> Result<TargetTopic, String> {
+    // The longest name that a source can have.
+    let longest = text.replace("{source}", &"s".repeat(64));
+    match TopicName::new(&longest) {
+        Ok(_) => Ok(TargetTopic(text.to_owned())),
+        Err(_) if text.replace("{source}", "").contains(['{', '}']) => {
+            Err(refusal("`{source}` as the only placeholder of a topic, such as `webhooks.{source}`", text))
+        }
+        Err(error) => Err(refusal(error.expected, text)),
+    }
+}
+
+/// `now`, `earliest`, or a time.
+pub(crate) fn start_from(text: &str) -> Result<StartFrom, String> {
+    match text {
+        "now" => Ok(StartFrom::Now),
+        "earliest" => Ok(StartFrom::Earliest),
+        time => match time.parse::<Timestamp>() {
+            Ok(time) => Ok(StartFrom::Time(time)),
+            Err(_) => Err(refusal("`now`, `earliest` or a time such as `2026-01-31T08:00:00Z`", text)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_may_name_a_source() {
+        let source = SourceName::new("github").unwrap();
+        let takes = |filter, event_type| event_filter(filter).unwrap().matches(&source, event_type);
+        assert!(takes("issues.*", "issues.opened"));
+        assert!(takes("github:*", "ping"));
+        assert!(takes("git*:issues.?*", "issues.opened"));
+        assert!(!takes("linear:*", "ping"));
+        assert!(event_filter("GitHub:*").is_err());
+        assert!(event_filter("github:").is_err());
+        assert!(event_filter("").is_err());
+    }
+
+    #[test]
+    fn a_target_has_one_placeholder() {
+        assert!(target_topic("webhooks.{source}").is_ok());
+        assert!(target_topic("webhooks.core").is_ok());
+        assert!(target_topic("webhooks.{type}").unwrap_err().contains("only placeholder"));
+        assert!(target_topic("webhooks core").is_err());
+        assert!(target_topic(&format!("{}.{{source}}", "w".repeat(200))).is_err(), "too long for a long source");
+    }
+
+    #[test]
+    fn a_start_is_a_word_or_a_time() {
+        assert!(matches!(start_from("now"), Ok(StartFrom::Now)));
+        assert!(matches!(start_from("2026-01-31T08:00:00Z"), Ok(StartFrom::Time(_))));
+        assert!(start_from("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_text_in_the_place_of_a_variable_name_is_not_shown() {
+        assert!(!check(ENV_NAME, "s3cret value").unwrap_err().contains("s3cret"));
+    }
+}

@@ -1,0 +1,427 @@
+//! Does a value have the shape that a JSON Schema gives it? Every deviation is found, with its place and its remedy.
+//!
+//! The part of JSON Schema that our types and drivers produce: types, properties, lists, enumerations, ranges, lengths
+//! and formats. What it does not know it lets pass; reading the value into its type finds it then.
+
+use std::ops::Range;
+
+use hook_core::problem::{Code, codes};
+use serde_json::Value;
+
+use crate::{
+    format,
+    suggest::{self, listed},
+    tree::{Content, Entry, Node},
+};
+
+/// One deviation.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub(crate) path: Vec<String>,
+    pub(crate) code: &'static Code,
+    pub(crate) span: Range<usize>,
+    pub(crate) message: String,
+    pub(crate) help: String,
+}
+
+impl Flaw {
+    /// Whether the value cannot be read: an unknown key can be left out, nothing else can.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.code != &codes::UNKNOWN_KEY
+    }
+}
+
+/// Checks a value that stands at `path`.
+pub(crate) fn check(node: &Node, schema: &Value, path: &[String]) -> Vec<Flaw> {
+    let mut walk = Walk { path: path.to_vec(), flaws: Vec::new() };
+    walk.value(node, schema);
+    walk.flaws
+}
+
+struct Walk {
+    path: Vec<String>,
+    flaws: Vec<Flaw>,
+}
+
+impl Walk {
+    fn value(&mut self, node: &Node, schema: &Value) {
+        if matches!(node.content, Content::TooLarge) {
+            return self.flaw(&codes::WRONG_VALUE, node, self.about("is too large"), "write a smaller number".into());
+        }
+        if let Some(options) = options(schema) {
+            return self.option(node, &options);
+        }
+        match alternatives(schema).as_slice() {
+            [] => self.plain(node, schema),
+            alternatives => self.any_of(node, alternatives),
+        }
+    }
+
+    fn plain(&mut self, node: &Node, schema: &Value) {
+        let types = types(schema);
+        if !types.is_empty() && !types.iter().any(|wanted| is_of_type(node, wanted, schema)) {
+            return self.wrong_type(node, schema, &types);
+        }
+        match &node.content {
+            Content::Table(entries) => self.table(node, entries, schema),
+            Content::List(items) => self.list(node, items, schema),
+            Content::Text(text) | Content::Time(text) => self.text(node, text, schema),
+            Content::Number(number) => self.number(node, number.as_f64().unwrap_or_default(), schema),
+            Content::Boolean(_) | Content::TooLarge => {}
+        }
+    }
+
+    fn option(&mut self, node: &Node, options: &[&str]) {
+        match node.text() {
+            Some(text) if options.contains(&text) => {}
+            Some(text) => {
+                let found: String = text.chars().take(80).collect();
+                let message = self.about(&format!("cannot be `{found}`"));
+                let help = suggest::help(text, options.iter().copied(), "it can be");
+                self.flaw(&codes::WRONG_VALUE, node, message, help);
+            }
+            None => {
+                let message = self.about(&format!("is {}, expected a text", node.kind()));
+                self.flaw(&codes::WRONG_TYPE, node, message, format!("it can be: {}", listed(options)));
+            }
+        }
+    }
+
+    /// The alternative that was meant is the one whose fixed key matches, else the one that fits best.
+    fn any_of(&mut self, node: &Node, alternatives: &[&Value]) {
+        if let Some(key) = alternatives.iter().find_map(|schema| discriminator(schema))
+            && let Content::Table(_) = node.content
+        {
+            return self.tagged(node, key, alternatives);
+        }
+        let fitting: Vec<&&Value> = alternatives
+            .iter()
+            .filter(|schema| {
+                let types = types(schema);
+                types.is_empty() || types.iter().any(|wanted| is_of_type(node, wanted, schema))
+            })
+            .collect();
+        if fitting.is_empty() {
+            let kinds: Vec<String> = alternatives.iter().map(|schema| expectation(schema)).collect();
+            let message = self.about(&format!("is {}, expected {}", node.kind(), kinds.join(" or ")));
+            return self.flaw(&codes::WRONG_TYPE, node, message, format!("write {}", kinds.join(" or ")));
+        }
+        let best = fitting.iter().map(|schema| check(node, schema, &self.path)).min_by_key(Vec::len);
+        self.flaws.extend(best.unwrap_or_default());
+    }
+
+    fn tagged(&mut self, node: &Node, key: &str, alternatives: &[&Value]) {
+        let tag_of = |schema: &&Value| schema["properties"][key]["const"].as_str().map(str::to_owned);
+        let tags: Vec<String> = alternatives.iter().filter_map(tag_of).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        match node.get(key) {
+            None => self.missing(node, key, &Value::Null),
+            Some(tag) => {
+                match alternatives.iter().find(|schema| tag.text().is_some() && tag_of(schema).as_deref() == tag.text())
+                {
+                    Some(schema) => self.plain(node, schema),
+                    None => self.within(key, |walk| walk.option(tag, &tags)),
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, node: &Node, entries: &[Entry], schema: &Value) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let open = schema.get("additionalProperties").filter(|open| **open != Value::Bool(false));
+        // A schema without any property and without a word about others describes just any table.
+        let is_closed = open.is_none() && (properties.is_some() || schema.get("additionalProperties").is_some());
+        for entry in entries {
+            match (properties.and_then(|properties| properties.get(&entry.key)), open) {
+                (Some(property), _) => self.within(&entry.key, |walk| walk.value(&entry.node, property)),
+                (None, Some(value)) => self.other(entry, value, schema),
+                (None, None) if is_closed => self.unknown(entry, schema),
+                (None, None) => {}
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        for key in required.filter_map(Value::as_str).filter(|key| node.get(key).is_none()) {
+            self.missing(node, key, &schema["properties"][key]);
+        }
+    }
+
+    fn other(&mut self, entry: &Entry, value: &Value, schema: &Value) {
+        if let Some(format) = schema["propertyNames"]["format"].as_str()
+            && let Err(message) = format::check(format, &entry.key)
+        {
+            let help = format!("rename it: {}", sample_of_format(format));
+            self.flaws.push(Flaw {
+                path: self.joined(&entry.key),
+                code: &codes::WRONG_VALUE,
+                span: entry.key_span.clone(),
+                message: format!("the key `{}` is no name: {message}", entry.key),
+                help,
+            });
+        }
+        self.within(&entry.key, |walk| walk.value(&entry.node, value));
+    }
+
+    fn unknown(&mut self, entry: &Entry, schema: &Value) {
+        let known = property_names(schema);
+        self.flaws.push(Flaw {
+            path: self.joined(&entry.key),
+            code: &codes::UNKNOWN_KEY,
+            span: entry.key_span.clone(),
+            message: format!("unknown key `{}` in {}", entry.key, self.here()),
+            help: suggest::help(&entry.key, known, "the keys here"),
+        });
+    }
+
+    fn missing(&mut self, node: &Node, key: &str, property: &Value) {
+        let about =
+            property.get("description").and_then(Value::as_str).map(|text| format!(": {}", first_sentence(text)));
+        let path = self.joined(key);
+        let addition = match types(property).as_slice() {
+            ["object"] => place_name(&path),
+            _ => format!("{key} = {}", sample(property)),
+        };
+        self.flaws.push(Flaw {
+            path,
+            code: &codes::MISSING_KEY,
+            span: node.span.clone(),
+            message: format!("`{key}` is missing in {}", self.here()),
+            help: format!("add `{addition}`{}", about.unwrap_or_default()),
+        });
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], schema: &Value) {
+        if let Some(item_schema) = schema.get("items") {
+            for (index, item) in items.iter().enumerate() {
+                self.within(&index.to_string(), |walk| walk.value(item, item_schema));
+            }
+        }
+        let count = items.len() as f64;
+        if let Some(min) = limit(schema, "minItems").filter(|min| count < *min) {
+            let message = self.about(&format!("needs at least {min} of them"));
+            self.flaw(&codes::WRONG_VALUE, node, message, format!("write a list with at least {min} in it"));
+        }
+        if let Some(max) = limit(schema, "maxItems").filter(|max| count > *max) {
+            self.flaw(&codes::WRONG_VALUE, node, self.about(&format!("takes at most {max}")), "leave some out".into());
+        }
+    }
+
+    fn text(&mut self, node: &Node, text: &str, schema: &Value) {
+        let count = text.chars().count() as f64;
+        if let Some(format) = schema["format"].as_str()
+            && let Err(message) = format::check(format, text)
+        {
+            let help = format!("write it like `{} = {}`", self.key(), sample(schema));
+            self.flaw(&codes::WRONG_VALUE, node, self.about_value(&message), help);
+        } else if limit(schema, "minLength").is_some_and(|min| count < min) {
+            let what = if text.is_empty() { "is empty" } else { "is too short" };
+            let help = format!("write at least {} characters", limit(schema, "minLength").unwrap_or_default());
+            self.flaw(&codes::WRONG_VALUE, node, self.about(what), help);
+        } else if let Some(max) = limit(schema, "maxLength").filter(|max| count > *max) {
+            self.flaw(&codes::WRONG_VALUE, node, self.about("is too long"), format!("write at most {max} characters"));
+        }
+    }
+
+    fn number(&mut self, node: &Node, number: f64, schema: &Value) {
+        let (min, max) = (limit(schema, "minimum"), limit(schema, "maximum"));
+        let is_low =
+            min.is_some_and(|min| number < min) || limit(schema, "exclusiveMinimum").is_some_and(|min| number <= min);
+        let is_high =
+            max.is_some_and(|max| number > max) || limit(schema, "exclusiveMaximum").is_some_and(|max| number >= max);
+        if !is_low && !is_high {
+            return;
+        }
+        let range = match (min.or(limit(schema, "exclusiveMinimum")), max.or(limit(schema, "exclusiveMaximum"))) {
+            (Some(min), Some(max)) => format!("a number from {min} to {max}"),
+            (Some(min), None) => format!("a number of at least {min}"),
+            (None, Some(max)) => format!("a number of at most {max}"),
+            (None, None) => "another number".into(),
+        };
+        let message = self.about(&format!("is {number}, which is out of its range"));
+        self.flaw(&codes::WRONG_VALUE, node, message, format!("write {range}"));
+    }
+
+    fn wrong_type(&mut self, node: &Node, schema: &Value, types: &[&str]) {
+        // A bare number where a text with a format belongs gets the format's own words: "expected a duration such as".
+        if let ([_, ..], Some(format), Content::Number(number)) = (types, schema["format"].as_str(), &node.content)
+            && types.contains(&"string")
+            && let Err(message) = format::check(format, &number.to_string())
+        {
+            let help = format!("write it like `{} = {}`", self.key(), sample(schema));
+            return self.flaw(&codes::WRONG_TYPE, node, self.about_value(&message), help);
+        }
+        let message = self.about(&format!("is {}, expected {}", node.kind(), expectation(schema)));
+        let help = match &node.content {
+            Content::Text(text) if types.iter().any(|wanted| matches!(*wanted, "integer" | "number")) => {
+                match text.trim().parse::<f64>() {
+                    Ok(number) => format!("write it without quotes: `{} = {number}`", self.key()),
+                    Err(_) => format!("write it like `{} = {}`", self.key(), sample(schema)),
+                }
+            }
+            _ => format!("write it like `{} = {}`", self.key(), sample(schema)),
+        };
+        self.flaw(&codes::WRONG_TYPE, node, message, help);
+    }
+
+    fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
+        self.path.push(step.to_owned());
+        check(self);
+        self.path.pop();
+    }
+
+    fn flaw(&mut self, code: &'static Code, node: &Node, message: String, help: String) {
+        self.flaws.push(Flaw { path: self.path.clone(), code, span: node.span.clone(), message, help });
+    }
+
+    fn joined(&self, step: &str) -> Vec<String> {
+        self.path.iter().cloned().chain([step.to_owned()]).collect()
+    }
+
+    fn here(&self) -> String {
+        place_name(&self.path)
+    }
+
+    /// The last key on the path.
+    fn key(&self) -> &str {
+        self.path.iter().rev().find(|step| step.parse::<usize>().is_err()).map_or("it", String::as_str)
+    }
+
+    fn about(&self, what: &str) -> String {
+        format!("`{}` {what}", self.key())
+    }
+
+    fn about_value(&self, what: &str) -> String {
+        format!("`{}`: {what}", self.key())
+    }
+}
+
+/// A table's name for people: `[app]`, `[[serve.routes]]`, or the top of the contract.
+pub(crate) fn place_name(path: &[String]) -> String {
+    let keys: Vec<&str> = path.iter().map(String::as_str).filter(|step| step.parse::<usize>().is_err()).collect();
+    let is_item = path.last().is_some_and(|step| step.parse::<usize>().is_ok());
+    match (keys.is_empty(), is_item) {
+        (true, _) => "the contract".into(),
+        (false, true) => format!("[[{}]]", keys.join(".")),
+        (false, false) => format!("[{}]", keys.join(".")),
+    }
+}
+
+/// The texts that an enumeration allows; `None` where the schema is none.
+fn options(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(listed) = schema.get("enum").and_then(Value::as_array) {
+        return Some(listed.iter().filter_map(Value::as_str).collect());
+    }
+    if let Some(only) = schema.get("const") {
+        return Some(only.as_str().into_iter().collect());
+    }
+    let alternatives = alternatives(schema);
+    let nested: Option<Vec<Vec<&str>>> = alternatives.iter().map(|schema| options(schema)).collect();
+    nested.map(|nested| nested.concat()).filter(|options| !options.is_empty())
+}
+
+/// The alternatives of a schema, without `null`, which a contract cannot write.
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    ["anyOf", "oneOf"]
+        .into_iter()
+        .filter_map(|key| schema.get(key).and_then(Value::as_array))
+        .flatten()
+        .filter(|schema| schema.get("type") != Some(&Value::String("null".into())))
+        .collect()
+}
+
+/// The key with a fixed value by which an alternative is told from the others.
+fn discriminator(schema: &Value) -> Option<&str> {
+    let properties = schema.get("properties")?.as_object()?;
+    properties.iter().find(|(_, property)| property.get("const").is_some()).map(|(key, _)| key.as_str())
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_of_type(node: &Node, wanted: &str, schema: &Value) -> bool {
+    match &node.content {
+        Content::Table(_) => wanted == "object",
+        Content::List(_) => wanted == "array",
+        Content::Text(_) => wanted == "string",
+        Content::Number(number) => wanted == "number" || wanted == "integer" && !number.is_f64(),
+        Content::Boolean(_) => wanted == "boolean",
+        Content::Time(_) => wanted == "string" && matches!(schema["format"].as_str(), Some("date-time" | "start-from")),
+        Content::TooLarge => true,
+    }
+}
+
+fn limit(schema: &Value, key: &str) -> Option<f64> {
+    schema.get(key).and_then(Value::as_f64)
+}
+
+/// Every key that a table of this schema may have, in the order of the schema.
+pub(crate) fn property_names(schema: &Value) -> Vec<&str> {
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|properties| properties.keys());
+    own.map(String::as_str).collect()
+}
+
+fn expectation(schema: &Value) -> String {
+    let names: Vec<&str> = types(schema)
+        .into_iter()
+        .map(|name| match name {
+            "object" => "a table",
+            "array" => "a list",
+            "integer" => "a whole number",
+            "number" => "a number",
+            "boolean" => "`true` or `false`",
+            _ => "a text",
+        })
+        .collect();
+    names.join(" or ")
+}
+
+/// A value of this schema, as TOML, to show what is meant.
+fn sample(schema: &Value) -> String {
+    let example = schema.get("examples").and_then(|examples| examples.get(0));
+    let fixed = options(schema).and_then(|options| options.first().map(|option| format!("\"{option}\"")));
+    if let Some(example) =
+        example.or_else(|| schema.get("default")).filter(|value| !value.is_null() && !value.is_object())
+    {
+        return example.to_string();
+    }
+    fixed.unwrap_or_else(|| match types(schema).first().copied() {
+        Some("integer" | "number") => {
+            limit(schema, "minimum").filter(|min| *min > 0.0).map_or("10".into(), |min| min.to_string())
+        }
+        Some("boolean") => "true".into(),
+        Some("array") => format!("[{}]", schema.get("items").map(sample).unwrap_or_default()),
+        Some("object") => "{ … }".into(),
+        _ => sample_of_format(schema["format"].as_str().unwrap_or_default()).to_owned(),
+    })
+}
+
+fn sample_of_format(format: &str) -> &'static str {
+    match format {
+        "duration" => "\"30s\"",
+        "app-id" => "\"github-to-agent\"",
+        "adapter-id" => "\"http-in\"",
+        "route-id" => "\"all-to-core\"",
+        "source-name" => "\"github\"",
+        "topic-name" | "target-topic" => "\"webhooks.core\"",
+        "event-type" => "\"issues.opened\"",
+        "event-filter" => "\"github:issues.*\"",
+        format::ENV_NAME => "\"SERVICE_TOKEN\"",
+        "selector" => "\"header:X-Event\"",
+        "glob" => "\"*\"",
+        "start-from" => "\"earliest\"",
+        "semver" => "\"1.0.0\"",
+        "socket-address" => "\"127.0.0.1:8080\"",
+        "uri" => "\"https://example.com\"",
+        _ => "\"…\"",
+    }
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.split(". ").next().and_then(|sentence| sentence.lines().next()).unwrap_or(text).trim_end_matches('.')
+}

@@ -1,0 +1,60 @@
+//! "Did you mean": the known name nearest to one that is not known.
+
+/// The known name that was most likely meant.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Names longer than this are no slip of a finger, and the comparison is quadratic.
+    if name.len() > 100 {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    let allowed = 1 + name.chars().count() / 4;
+    known
+        .into_iter()
+        .filter(|known| known.len() <= 200)
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known))
+        .filter(|(distance, known)| *distance <= allowed || is_part(&lower, known))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// `http_webhook` for `http_webhook_ingress`.
+fn is_part(name: &str, known: &str) -> bool {
+    name.len() >= 4 && (known.contains(name) || known.len() >= 4 && name.contains(known))
+}
+
+/// A help line for an unknown name: what was meant, and what there is.
+pub(crate) fn help<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let list = match known.as_slice() {
+        [] => format!("there are no {what}"),
+        known => format!("{what}: {}", listed(known)),
+    };
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`? {list}"),
+        None => list,
+    }
+}
+
+/// A list for people, cut where it would fill the screen.
+pub(crate) fn listed(names: &[&str]) -> String {
+    const MAX: usize = 24;
+    let shown: Vec<String> = names.iter().take(MAX).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > MAX { format!(" and {} more", names.len() - MAX) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_meant() {
+        let known = ["id", "name", "version", "source_match", "http_webhook_ingress"];
+        let meant = |name| nearest(name, known);
+        assert_eq!(meant("nane"), Some("name"));
+        assert_eq!(meant("Version"), Some("version"));
+        assert_eq!(meant("source-match"), Some("source_match"));
+        assert_eq!(meant("http_webhook"), Some("http_webhook_ingress"));
+        assert_eq!(meant("colour"), None);
+    }
+}
