@@ -3,6 +3,7 @@
 //! A generated file is checked in, so that it is read where the repository is read, and compared in CI, so that it
 //! cannot fall behind the code.
 
+mod reference;
 mod schemas;
 
 use std::{collections::BTreeMap, fs};
@@ -56,7 +57,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<Finding>, String> {
 }
 
 fn files() -> Files {
-    schemas::files().into_iter().collect()
+    let catalog = hook_cli::catalog::default_catalog();
+    schemas::files().into_iter().chain(reference::files(&catalog)).collect()
 }
 
 /// The generated files that nothing makes any more.
