@@ -13,13 +13,16 @@ mod build;
 mod findings;
 mod format;
 mod listeners;
+mod mask;
 mod outputs;
 mod overlap;
+pub mod pages;
 pub mod plan;
 mod profile;
 mod read;
 mod resolved;
 mod routes;
+pub mod schema;
 mod secrets;
 mod sections;
 mod shape;
@@ -37,6 +40,8 @@ use hook_core::{
     names::{SourceName, TopicName},
     problem::{Place, Problem, codes},
 };
+
+pub use mask::masked;
 
 use findings::Findings;
 use plan::{Plan, Requirement, Role, ServePlan, SmashPlan, SourcePlan, ValidationMode};

@@ -1,0 +1,126 @@
+//! The JSON Schema of a whole contract, with the drivers, verifiers and plugins of a build: for editors and for readers.
+
+use hook_core::catalog::{Catalog, Entry};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    build::merged_schema,
+    read::schema_of,
+    written::{Contract, EgressCommon, IngressCommon, PluginHead, SourceCommon},
+};
+
+/// The schema of contracts that a build with this catalog takes (JSON Schema 2020-12).
+pub fn contract_schema(catalog: &Catalog) -> Value {
+    let mut schema = schema_of::<Contract>();
+    let plugins = json!({
+        "type": "array",
+        "description": "Steps that look at every event of the adapter, in this order.",
+        "items": choice("driver", &schema_of::<PluginHead>(), &choices(&catalog.plugins), &[]),
+    });
+    let with_plugins = |mut common: Value| {
+        common["properties"]["plugins"] = plugins.clone();
+        common
+    };
+    let planned = |side: &str| -> Vec<&str> {
+        catalog.planned.iter().filter(|planned| planned.side == side).map(|planned| planned.name).collect()
+    };
+    let ingress = with_plugins(schema_of::<IngressCommon>());
+    let egress = with_plugins(schema_of::<EgressCommon>());
+    let sections = &mut schema["properties"];
+    sections["serve"]["properties"]["ingress_adapters"]["items"] =
+        choice("driver", &ingress, &choices(&catalog.ingress), &planned("serve"));
+    sections["smash"]["properties"]["egress_adapters"]["items"] =
+        choice("driver", &egress, &choices(&catalog.egress), &planned("smash"));
+    sections["sources"]["additionalProperties"] =
+        choice("verifier", &schema_of::<SourceCommon>(), &choices(&catalog.verifiers), &[]);
+    tidy(&mut schema);
+    schema["title"] = json!("Contract of hook");
+    schema
+}
+
+/// A driver as an alternative of a table.
+struct Choice {
+    name: &'static str,
+    about: &'static str,
+    schema: Value,
+}
+
+fn choices<D: ?Sized>(entries: &[Entry<D>]) -> Vec<Choice> {
+    let choice =
+        |entry: &Entry<D>| Choice { name: entry.name(), about: entry.about(), schema: entry.schema().to_value() };
+    entries.iter().map(choice).collect()
+}
+
+/// A table whose keys depend on the one that names its driver. Of `planned` drivers the keys are not known.
+fn choice(key: &str, common: &Value, choices: &[Choice], planned: &[&str]) -> Value {
+    let names: Vec<&str> = choices.iter().map(|choice| choice.name).chain(planned.iter().copied()).collect();
+    let mut head = common["properties"][key].clone();
+    head["enum"] = json!(names);
+    let conditions = choices.iter().map(|choice| {
+        json!({
+            "if": { "properties": { key: { "const": choice.name } }, "required": [key] },
+            "then": alternative(key, common, choice),
+        })
+    });
+    let required = &common["required"];
+    let mut properties = Map::from_iter([(key.to_owned(), head)]);
+    if let Some(id) = common["properties"].get("id") {
+        properties.insert("id".to_owned(), id.clone());
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": true,
+        "allOf": conditions.collect::<Vec<_>>(),
+    })
+}
+
+fn alternative(key: &str, common: &Value, choice: &Choice) -> Value {
+    let mut schema = merged_schema(common, &choice.schema);
+    schema["title"] = json!(choice.name);
+    schema["description"] = json!(choice.about);
+    schema["properties"][key] = json!({ "const": choice.name, "description": choice.about });
+    let has_retry = common["properties"].get("retry").is_some();
+    let required = schema["required"].as_array_mut();
+    if let Some(required) = required.filter(|required| has_retry && required.contains(&json!("max_retries"))) {
+        // `retry.max_retries` is the same setting.
+        required.retain(|key| key != "max_retries");
+        let in_retry = json!({ "required": ["retry"], "properties": { "retry": { "required": ["max_retries"] } } });
+        schema["anyOf"] = json!([{ "required": ["max_retries"] }, in_retry]);
+    }
+    schema
+}
+
+/// What a contract cannot write goes, and tables take no other keys than those that they name.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    fields.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(values)) = fields.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            for key in ["anyOf", "oneOf"] {
+                if let Some(Value::Array(alternatives)) = fields.get_mut(key) {
+                    alternatives.retain(|alternative| alternative["type"] != "null");
+                }
+            }
+            if fields.get("default").is_some_and(Value::is_null) {
+                fields.remove("default");
+            }
+            let is_table = fields.get("type").is_some_and(|name| name == "object") && fields.contains_key("properties");
+            if is_table && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
