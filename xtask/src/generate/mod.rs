@@ -58,7 +58,9 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<Finding>, String> {
 
 fn files() -> Files {
     let catalog = hook_cli::catalog::default_catalog();
-    schemas::files().into_iter().chain(reference::files(&catalog)).collect()
+    let pages = hook_contract::pages::error_pages();
+    let pages = pages.into_iter().map(|(name, text)| (format!("docs/errors/{name}"), text));
+    schemas::files(&catalog).into_iter().chain(pages).chain(reference::files(&catalog)).collect()
 }
 
 /// The generated files that nothing makes any more.

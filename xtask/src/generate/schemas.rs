@@ -1,12 +1,20 @@
-//! JSON Schemas of the wire types.
+//! JSON Schemas of contracts and of the wire types.
 
-use hook_core::envelope::{DeadLetterHeader, EventHeader};
+use hook_contract::schema::contract_schema;
+use hook_core::{
+    catalog::Catalog,
+    envelope::{DeadLetterHeader, EventHeader},
+};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 /// Every schema, by path.
-pub(super) fn files() -> Vec<(String, String)> {
-    vec![file("event-envelope", &event_envelope()), file("dlq-envelope", &dlq_envelope())]
+pub(super) fn files(catalog: &Catalog) -> Vec<(String, String)> {
+    vec![
+        file("contract", &contract_schema(catalog)),
+        file("event-envelope", &event_envelope()),
+        file("dlq-envelope", &dlq_envelope()),
+    ]
 }
 
 fn file(name: &str, schema: &Value) -> (String, String) {

@@ -58,6 +58,7 @@ fn test_modules(source: &Source) -> Vec<String> {
 fn test_lines(path: &str, masked: &str, count: usize) -> Vec<bool> {
     let is_all_test = path.contains("/tests/")
         || path.contains("/benches/")
+        || path.contains("/examples/")
         || path.ends_with("/tests.rs")
         || path.starts_with("crates/hook-testkit/")
         || masked.contains("#![cfg(test)]");
