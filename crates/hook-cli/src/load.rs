@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hook_contract::{
-    Checked, ResolvedValue,
-    plan::{BackboneDriver, Plan, Profile, Requirement, Role},
+    Checked, Options, ResolvedValue,
+    plan::{BackboneDriver, Plan, Requirement, Role},
 };
-use hook_core::problem::{Problem, codes};
+use hook_core::{
+    names::EnvName,
+    problem::{Problem, codes},
+};
 use serde::Serialize;
 
 use crate::{
@@ -84,25 +87,37 @@ fn check(
     contract: &ContractText,
     problems: &mut Vec<Problem>,
 ) -> (Environment, Checked) {
-    let check_in = |environment: &Environment| {
-        let mut found = Vec::new();
-        let options = options::read(&context.globals, environment, &context.catalog, &mut found);
-        (hook_contract::check(&contract.file, &contract.text, &context.catalog, &options), found)
-    };
-    let (checked, found) = check_in(&environment);
-    match checked.plan.as_ref().map(|plan| &plan.profile) {
-        Some(Profile { name, env, .. }) if !env.is_empty() => {
-            let environment = environment.with_profile(name, env);
-            let (checked, found) = check_in(&environment);
-            problems.extend(found);
-            problems.extend(options::without_effect(name, env.keys().map(|name| name.as_str())));
-            (environment, checked)
-        }
-        _ => {
-            problems.extend(found);
-            (environment, checked)
-        }
+    let mut found = Vec::new();
+    let options = options::read(&context.globals, &environment, &context.catalog, &mut found);
+    let check_with =
+        |options: &Options| hook_contract::check(&contract.file, &contract.text, &context.catalog, options);
+    let checked = check_with(&options);
+    let (profile, values) = profile_values(&checked);
+    if values.is_empty() {
+        problems.extend(found);
+        return (environment, checked);
     }
+    let environment = environment.with_profile(&profile, &values);
+    let again = options::read(&context.globals, &environment, &context.catalog, problems);
+    problems.extend(options::without_effect(&profile, values.keys().map(EnvName::as_str)));
+    let checked = check_with(&Options { profile: options.profile, ..again });
+    (environment, checked)
+}
+
+/// The selected profile and the variables that it sets. A contract with errors has no plan, but its profile may set the
+/// validation mode that forgives them: it is then taken from the values that could be read.
+fn profile_values(checked: &Checked) -> (String, BTreeMap<EnvName, String>) {
+    if let Some(plan) = &checked.plan {
+        return (plan.profile.name.clone(), plan.profile.env.clone());
+    }
+    let value = |key: &str| checked.resolved.iter().find(|value| value.key == key);
+    let profile = value("profile").and_then(|profile| profile.value.as_str()).unwrap_or_default();
+    let prefix = format!("profiles.{profile}.env.");
+    let set = checked.resolved.iter().filter_map(|value| {
+        let name = EnvName::new(value.key.strip_prefix(&prefix)?).ok()?;
+        Some((name, value.value.as_str()?.to_owned()))
+    });
+    (profile.to_owned(), set.collect())
 }
 
 impl Examined {

@@ -12,19 +12,22 @@ const WIDTH: usize = 100;
 
 /// Renders problems. Only the contract's lines are shown: an env file's could hold a secret.
 pub fn render(problems: &[Problem], contract: Option<&ContractText>, has_color: bool) -> String {
-    let source = contract.map(|contract| NamedSource::new(&contract.file, redaction::readable(&contract.text)));
+    let source =
+        contract.map(|contract| NamedSource::new(&contract.file, redaction::readable(&contract.text, problems)));
     let theme = if has_color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(WIDTH);
-    let mut report = String::new();
+    let mut reports: Vec<String> = Vec::new();
     for problem in problems {
         let place = problem.place.as_ref();
         let is_shown = place.zip(contract).is_some_and(|(place, contract)| place.file == contract.file);
         let shown = Shown { problem, source: source.as_ref().filter(|_| is_shown) };
+        let mut report = String::new();
         if handler.render_report(&mut report, &shown).is_err() {
-            report.push_str(&format!("{}: {shown}\n", problem.code.id));
+            report = format!("{}: {shown}", problem.code.id);
         }
+        reports.push(report.trim_end().to_owned());
     }
-    report
+    reports.join("\n\n")
 }
 
 /// How many errors and warnings there are, for people.
@@ -120,7 +123,6 @@ mod tests {
             "   · ────",
             "   ╰────",
             "  help: did you mean `name`?",
-            "",
         ];
         assert_eq!(report, expected.join("\n"));
     }

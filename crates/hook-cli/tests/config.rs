@@ -188,7 +188,8 @@ fn validate_as_json_is_one_object_of_problems() {
     bad.has_error("HOOK0101");
     let answer = bad.json();
     assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["problems"]);
-    let problem = &answer["problems"][0];
+    let problems = answer["problems"].as_array().unwrap();
+    let problem = problems.iter().find(|problem| problem["code"] == "HOOK0101").unwrap();
     let keys: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["code", "severity", "file", "line", "column", "message", "help"]);
     assert_eq!(problem["file"], "contract.toml");
@@ -321,11 +322,12 @@ fn flags_come_before_the_profile_and_that_before_files_and_the_process() {
 
 #[test]
 fn a_profile_is_chosen_by_flag_then_by_variable() {
-    let two = format!("{CONTRACT}\n[profiles.quiet]\nlabel = \"Quiet\"\n");
+    let (_, lists) = CONTRACT.split_once("label = \"Default\"").unwrap();
+    let two = format!("{CONTRACT}\n[profiles.quiet]\nlabel = \"Quiet\"{lists}");
     let place = Place::empty().file("contract.toml", &two);
     let profile = |place: &Place, flags: &str| {
-        let answer = place.hook(&format!("config show --json --validation-mode debug {flags}"));
-        answer.json()["profile"]["name"].as_str().unwrap_or_default().to_owned()
+        let answer = place.hook(&format!("config show --json {flags}"));
+        answer.json()["profile"]["name"].as_str().unwrap().to_owned()
     };
     assert_eq!(profile(&place, ""), "default");
     let place = place.variable("RELAY_PROFILE", "quiet");
@@ -334,6 +336,26 @@ fn a_profile_is_chosen_by_flag_then_by_variable() {
     let unknown = place.hook("config validate --profile defualt");
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("did you mean `default`"), "{unknown:?}");
+}
+
+#[test]
+fn a_profile_may_set_the_mode_that_forgives_its_contract() {
+    let unknown_key = CONTRACT.replace("id = \"my-app\"", "id = \"my-app\"\nnonsense = 1");
+    let place = Place::empty().file("contract.toml", &unknown_key);
+    place.hook("config validate --json").has_error("HOOK0101");
+    let forgiving = format!("{unknown_key}env = {{ RELAY_VALIDATION_MODE = \"debug\" }}\n");
+    let place = place.file("contract.toml", &forgiving);
+    let answer = place.hook("config validate --json");
+    assert_eq!((answer.code, answer.problems()), (0, vec![("HOOK0101".into(), "warning".into())]));
+    place.hook("config validate --json --validation-mode strict").has_error("HOOK0101");
+    assert_eq!(place.hook("config validate --json --validation-mode strict --force").code, 0);
+}
+
+#[test]
+fn a_profile_cannot_choose_itself() {
+    let contract = format!("{CONTRACT}env = {{ RELAY_PROFILE = \"other\" }}\n");
+    let answer = Place::empty().file("contract.toml", &contract).hook("config validate --json");
+    assert_eq!((answer.code, answer.problems()), (0, vec![("HOOK0203".into(), "warning".into())]));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `hook config schema`: the JSON Schema of a contract.
 
+use hook_contract::schema::contract_schema;
+
 use crate::{context::Context, exit::Exit};
 
 /// Print the JSON Schema of a contract, for editors
@@ -11,5 +13,6 @@ pub(super) struct Arguments {}
 
 /// Prints the schema: on several lines for people, on one with `--json`.
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<(), Exit> {
-    todo!()
+    let schema = contract_schema(&context.catalog);
+    if context.output.is_json() { context.output.json(&schema) } else { context.output.line(&format!("{schema:#}")) }
 }

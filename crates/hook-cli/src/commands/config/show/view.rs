@@ -197,7 +197,7 @@ fn origin(origin: &Origin, globals: &Globals, environment: &Environment) -> Stri
 fn option_origin(option: &str, globals: &Globals, environment: &Environment) -> String {
     let (flag, variable) = match option {
         "profile" => (globals.profile.as_ref().map(|_| "--profile"), variables::PROFILE),
-        "mode" => (globals.validation_mode.map(|_| "--validation-mode"), variables::VALIDATION_MODE),
+        "validation_mode" => (globals.validation_mode.map(|_| "--validation-mode"), variables::VALIDATION_MODE),
         "force" => return "--force".into(),
         "dead_letters" => (None, variables::DLQ_TOPIC),
         "enabled_sources" => (None, variables::ENABLED_SOURCES),
