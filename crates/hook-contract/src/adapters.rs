@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hook_core::{
-    catalog::{Catalog, Entry},
+    catalog::{Built, Catalog, Entry},
     ports::plugin::Plugin,
     problem::codes,
 };
@@ -51,18 +51,17 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
     );
     let mut shown = built.settings.clone();
     if let (Some(limit), Some(fields)) = (limit, shown.as_object_mut()) {
-        fields.remove(MAX_BODY_BYTES);
+        fields.shift_remove(MAX_BODY_BYTES);
         let key = format!("{prefix}.{MAX_BODY_BYTES}");
         check.resolved.add_leaf(&key, json!(limit), Origin::Option("max_body_bytes"), &check.findings);
     }
     check.resolved.add(&prefix, &shown, Some(item.node), &check.findings);
-    let plugins = plugins?;
-    plugins.show(check, &prefix, item.node);
+    let plugins = show_steps(check, &prefix, item.node, plugins?);
     Some(IngressAdapter {
         id: table.common.id,
         driver_name: table.common.driver,
         driver: built.driver,
-        plugins: plugins.steps,
+        plugins,
         settings: built.settings,
     })
 }
@@ -108,13 +107,12 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
     check.resolved.add_leaf(&key, json!(retry.max_retries), max_retries_origin, &check.findings);
     let others = Retry { max_retries: None, ..table.common.retry };
     check.resolved.add(&format!("{prefix}.retry"), &json!(others), item.node.get("retry"), &check.findings);
-    let plugins = plugins?;
-    plugins.show(check, &prefix, item.node);
+    let plugins = show_steps(check, &prefix, item.node, plugins?);
     Some(EgressAdapter {
         id: table.common.id,
         driver_name: table.common.driver,
         driver: built.driver,
-        plugins: plugins.steps,
+        plugins,
         retry,
         on_give_up: match table.common.on_give_up {
             OnGiveUp::DeadLetter => GiveUp::DeadLetter,
@@ -174,36 +172,21 @@ fn is_of_other_side(catalog: &Catalog, side: Side, name: &str) -> Option<&'stati
     }
 }
 
-/// A plugin chain, built.
-struct Plugins {
-    steps: Vec<Arc<dyn Plugin>>,
-    settings: Vec<(&'static str, Value)>,
+/// A step of a plugin chain, built.
+struct Step {
+    name: &'static str,
+    built: Built<dyn Plugin>,
 }
 
-impl Plugins {
-    fn show(&self, check: &mut Check<'_, '_>, prefix: &str, adapter: &Node) {
-        let nodes = adapter.get("plugins").map(Node::items).unwrap_or_default();
-        for (index, ((name, settings), node)) in self.settings.iter().zip(nodes).enumerate() {
-            let prefix = format!("{prefix}.plugins.{index}");
-            check.resolved.add(&format!("{prefix}.driver"), &json!(name), node.get("driver"), &check.findings);
-            check.resolved.add(&prefix, settings, Some(node), &check.findings);
-        }
-    }
-}
-
-fn plugins(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -> Option<Plugins> {
+/// The plugin chain of an adapter. `None` where a step is missing: events never pass an incomplete chain.
+fn plugins(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -> Option<Vec<Step>> {
     let nodes = item.node.get("plugins").map(Node::items).unwrap_or_default();
-    let built: Vec<_> = nodes.iter().enumerate().map(|(index, node)| plugin(check, item, index, node)).collect();
-    let (steps, settings) = built.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    Some(Plugins { steps, settings })
+    let built: Vec<Option<Step>> =
+        nodes.iter().enumerate().map(|(index, node)| plugin(check, item, index, node)).collect();
+    built.into_iter().collect()
 }
 
-fn plugin(
-    check: &mut Check<'_, '_>,
-    item: &Item<'_, AdapterHead>,
-    index: usize,
-    node: &Node,
-) -> Option<(Arc<dyn Plugin>, (&'static str, Value))> {
+fn plugin(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>, index: usize, node: &Node) -> Option<Step> {
     let name = node.get("driver")?.text()?;
     let Some(entry) = check.catalog.plugin(name) else {
         let help = suggest::help(name, check.catalog.plugins.iter().map(Entry::name), "the plugins");
@@ -215,7 +198,18 @@ fn plugin(
     let (common, schema) = (schema_of::<PluginHead>(), entry.schema().to_value());
     let table: Table<'_, PluginHead> = build::table(node, &path, (&common, &schema), &mut check.findings)?;
     let built = build::driver(entry, table.settings, node, &mut check.findings)?;
-    Some((built.driver, (entry.name(), built.settings)))
+    Some(Step { name: entry.name(), built })
+}
+
+/// Shows a chain's settings and hands out its plugins.
+fn show_steps(check: &mut Check<'_, '_>, prefix: &str, adapter: &Node, steps: Vec<Step>) -> Vec<Arc<dyn Plugin>> {
+    let nodes = adapter.get("plugins").map(Node::items).unwrap_or_default();
+    for (index, (step, node)) in steps.iter().zip(nodes).enumerate() {
+        let prefix = format!("{prefix}.plugins.{index}");
+        check.resolved.add(&format!("{prefix}.driver"), &json!(step.name), node.get("driver"), &check.findings);
+        check.resolved.add(&prefix, &step.built.settings, Some(node), &check.findings);
+    }
+    steps.into_iter().map(|step| step.built.driver).collect()
 }
 
 /// What the environment must hold for an adapter.

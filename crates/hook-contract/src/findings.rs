@@ -1,10 +1,13 @@
 //! What a check has found so far, and how bad it is once the mode is known.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use hook_core::problem::{Code, Problem, Severity};
 
 use crate::text::Text;
+
+/// What stands where a secret stood.
+const HIDDEN: &str = "(hidden)";
 
 /// When a finding stops the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ struct Finding {
 pub(crate) struct Findings<'t> {
     pub(crate) text: &'t Text<'t>,
     found: Vec<Finding>,
-    secrets: Vec<String>,
+    secrets: BTreeSet<String>,
 }
 
 /// A span, or none for what stands nowhere in the text.
@@ -35,7 +38,7 @@ pub(crate) type Somewhere = Option<Range<usize>>;
 
 impl<'t> Findings<'t> {
     pub(crate) fn new(text: &'t Text<'t>) -> Self {
-        Self { text, found: Vec::new(), secrets: Vec::new() }
+        Self { text, found: Vec::new(), secrets: BTreeSet::new() }
     }
 
     /// An error: in every mode where its code is security-critical, otherwise in strict mode.
@@ -78,15 +81,23 @@ impl<'t> Findings<'t> {
 
     /// Remembers a secret that stands in the text: no message will show it.
     pub(crate) fn hide(&mut self, secret: &str) {
-        // A short text would be blanked out in the middle of words.
-        if secret.len() >= 4 {
-            self.secrets.push(secret.to_owned());
+        if !secret.is_empty() {
+            self.secrets.insert(secret.to_owned());
         }
     }
 
     /// The text without any secret that was found.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(hidden)"))
+        let mut shown = text.to_owned();
+        for secret in &self.secrets {
+            // A short one would be blanked out in the middle of words: it goes where it stands alone or in quotes.
+            shown = match secret.len() {
+                _ if shown == *secret => HIDDEN.to_owned(),
+                0..4 => shown.replace(&format!("`{secret}`"), HIDDEN),
+                _ => shown.replace(secret.as_str(), HIDDEN),
+            };
+        }
+        shown
     }
 
     pub(crate) fn has(&self, code: &'static Code) -> bool {

@@ -55,7 +55,9 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Value {
 /// Reads the whole contract.
 pub(crate) fn contract<'t>(root: &'t Node, findings: &mut Findings<'_>) -> Written<'t> {
     let flaws = shape::check(root, &schema_of::<written::Contract>(), &[]);
-    let mut reader = Reader { root, flaws, findings };
+    let broken = flaws.iter().filter(|flaw| flaw.is_blocking()).map(|flaw| flaw.path.clone()).collect();
+    report(flaws, findings);
+    let mut reader = Reader { root, broken, findings };
     let written = Written {
         root,
         app: reader.app(),
@@ -72,8 +74,6 @@ pub(crate) fn contract<'t>(root: &'t Node, findings: &mut Findings<'_>) -> Writt
         log: reader.section(&["log"]).unwrap_or_default(),
         admin: reader.section(&["admin"]).unwrap_or_default(),
     };
-    let flaws = reader.flaws;
-    report(flaws, findings);
     duplicates(&written.ingress, "ingress adapter", findings);
     duplicates(&written.egress, "egress adapter", findings);
     duplicates(&written.serve_routes, "serve route", findings);
@@ -115,7 +115,8 @@ pub(crate) fn value<T: DeserializeOwned>(node: &Node, findings: &mut Findings<'_
 
 struct Reader<'r, 't, 'f> {
     root: &'t Node,
-    flaws: Vec<Flaw>,
+    /// The paths of what cannot be read.
+    broken: BTreeSet<Vec<String>>,
     findings: &'r mut Findings<'f>,
 }
 
@@ -158,8 +159,9 @@ impl<'t> Reader<'_, 't, '_> {
     }
 
     fn read<T: DeserializeOwned>(&mut self, node: &Node, path: &[String]) -> Option<T> {
-        let is_sound = !self.flaws.iter().any(|flaw| flaw.is_blocking() && flaw.path.starts_with(path));
-        if is_sound { value(node, self.findings) } else { None }
+        // In the order of paths, what stands within a path follows it directly.
+        let next = self.broken.range(path.to_vec()..).next();
+        if next.is_some_and(|broken| broken.starts_with(path)) { None } else { value(node, self.findings) }
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn smash(check: &mut Check<'_, '_>, active: &Active<'_, '_>) -> Vec<S
 
 fn without_id(mut value: serde_json::Value) -> serde_json::Value {
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("id");
+        fields.shift_remove("id");
     }
     value
 }

@@ -112,7 +112,7 @@ fn tidy(schema: &mut Value) {
                 }
             }
             if fields.get("default").is_some_and(Value::is_null) {
-                fields.remove("default");
+                fields.shift_remove("default");
             }
             let is_table = fields.get("type").is_some_and(|name| name == "object") && fields.contains_key("properties");
             if is_table && !fields.contains_key("additionalProperties") {

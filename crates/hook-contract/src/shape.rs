@@ -210,7 +210,7 @@ impl Walk {
         if let Some(format) = schema["format"].as_str()
             && let Err(message) = format::check(format, text)
         {
-            let help = format!("write it like `{} = {}`", self.key(), sample(schema));
+            let help = self.like(schema);
             self.flaw(&codes::WRONG_VALUE, node, self.about_value(&message), help);
         } else if limit(schema, "minLength").is_some_and(|min| count < min) {
             let what = if text.is_empty() { "is empty" } else { "is too short" };
@@ -246,7 +246,7 @@ impl Walk {
             && types.contains(&"string")
             && let Err(message) = format::check(format, &number.to_string())
         {
-            let help = format!("write it like `{} = {}`", self.key(), sample(schema));
+            let help = self.like(schema);
             return self.flaw(&codes::WRONG_TYPE, node, self.about_value(&message), help);
         }
         let message = self.about(&format!("is {}, expected {}", node.kind(), expectation(schema)));
@@ -254,10 +254,10 @@ impl Walk {
             Content::Text(text) if types.iter().any(|wanted| matches!(*wanted, "integer" | "number")) => {
                 match text.trim().parse::<f64>() {
                     Ok(number) => format!("write it without quotes: `{} = {number}`", self.key()),
-                    Err(_) => format!("write it like `{} = {}`", self.key(), sample(schema)),
+                    Err(_) => self.like(schema),
                 }
             }
-            _ => format!("write it like `{} = {}`", self.key(), sample(schema)),
+            _ => self.like(schema),
         };
         self.flaw(&codes::WRONG_TYPE, node, message, help);
     }
@@ -278,6 +278,14 @@ impl Walk {
 
     fn here(&self) -> String {
         place_name(&self.path)
+    }
+
+    /// How the value could look.
+    fn like(&self, schema: &Value) -> String {
+        match self.path.last().is_some_and(|step| step.parse::<usize>().is_ok()) {
+            true => format!("write it like `{}`", sample(schema)),
+            false => format!("write it like `{} = {}`", self.key(), sample(schema)),
+        }
     }
 
     /// The last key on the path.

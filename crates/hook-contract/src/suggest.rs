@@ -17,9 +17,12 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, known)| known)
 }
 
-/// `http_webhook` for `http_webhook_ingress`.
+/// `http_webhook` for `http_webhook_ingress`, `add_flag` for `add_meta_flag`.
 fn is_part(name: &str, known: &str) -> bool {
-    name.len() >= 4 && (known.contains(name) || known.len() >= 4 && name.contains(known))
+    let is_within = name.len() >= 4 && (known.contains(name) || known.len() >= 4 && name.contains(known));
+    let words = |text: &'_ str| text.split(['_', '-']).map(str::to_owned).collect::<Vec<_>>();
+    let (name, known) = (words(name), words(known));
+    is_within || name.len() > 1 && name.iter().all(|word| known.contains(word))
 }
 
 /// A help line for an unknown name: what was meant, and what there is.
@@ -55,6 +58,7 @@ mod tests {
         assert_eq!(meant("Version"), Some("version"));
         assert_eq!(meant("source-match"), Some("source_match"));
         assert_eq!(meant("http_webhook"), Some("http_webhook_ingress"));
+        assert_eq!(meant("http_ingress"), Some("http_webhook_ingress"));
         assert_eq!(meant("colour"), None);
     }
 }

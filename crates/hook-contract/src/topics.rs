@@ -84,12 +84,6 @@ fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, store
     let node = written.root.get("relay");
     let output = section.output_topic.clone();
     let is_reserved = |topic: &TopicName| *topic == check.dead_letters || *topic == check.journal;
-    if is_reserved(&output) {
-        let span = node.map(|node| node.span_of("output_topic"));
-        let message = format!("the relay cannot write `{output}`: the topic is kept for dead letters or the journal");
-        check.findings.error(&codes::RESERVED_TOPIC, span, message, "name another topic, such as `webhooks.core`");
-        return None;
-    }
     let mut inputs: Vec<TopicName> = Vec::new();
     match &section.topics {
         None => {
@@ -118,7 +112,13 @@ fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, store
     }
     inputs.sort();
     inputs.dedup();
-    let relay = (!inputs.is_empty()).then(|| RelayPlan { inputs, output });
+    if !inputs.is_empty() && is_reserved(&output) {
+        let span = node.map(|node| node.span_of("output_topic"));
+        let message = format!("the relay cannot write `{output}`: it is kept for dead letters or the journal");
+        check.findings.error(&codes::RESERVED_TOPIC, span, message, "name another topic");
+        return None;
+    }
+    let relay = (!inputs.is_empty()).then_some(RelayPlan { inputs, output });
     if let Some(relay) = &relay {
         let shown = serde_json::json!({ "topics": relay.inputs, "output_topic": relay.output });
         check.resolved.add("relay", &shown, node, &check.findings);
@@ -140,7 +140,7 @@ fn reserved_targets(check: &mut Check<'_, '_>, written: &Written<'_>, stored: &[
         let span = find(&written.serve_routes, stored.route.id.as_str()).map(|item| item.node.span_of("target_topic"));
         let message =
             format!("events cannot be stored in `{}`: it is kept for dead letters or the journal", stored.topic);
-        check.findings.error(&codes::RESERVED_TOPIC, span, message, "name another topic, such as `webhooks.core`");
+        check.findings.error(&codes::RESERVED_TOPIC, span, message, "name another topic");
     }
 }
 

@@ -78,7 +78,7 @@ impl JsonSchema for Selector {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(header:[!#-'*+.^_`|~0-9A-Za-z-]+|/.*)$", "examples": ["header:X-Event", "/data/id"] })
+        json_schema!({ "type": "string", "format": "selector", "pattern": "^(header:[!#-'*+.^_`|~0-9A-Za-z-]+|/.*)$", "examples": ["header:X-Event", "/data/id"] })
     }
 }
 
