@@ -34,6 +34,9 @@ pub enum Refusal {
     /// No secret of the source is set.
     #[error("no secret is configured for this source")]
     NoSecret,
+    /// No secret that is set can be used as a key, because it is not written as the scheme wants it.
+    #[error("the secret of this source is not in the format that its verifier needs")]
+    UnusableSecret,
     /// The signature is absent.
     #[error("the signature is missing: expected header {header}")]
     MissingSignature {
@@ -59,6 +62,7 @@ impl Refusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::NoSecret => "no_secret",
+            Self::UnusableSecret => "unusable_secret",
             Self::MissingSignature { .. } => "missing_signature",
             Self::MalformedSignature => "malformed_signature",
             Self::SignatureMismatch => "signature_mismatch",
