@@ -17,7 +17,7 @@ fn flow(serve: &[&str], smash: &[&str], more: &str) -> Checked {
          [[smash.egress_adapters]]\nid = \"out\"\ndriver = \"file_output\"\npath = \"f\"\n",
     );
     for (index, route) in serve.iter().enumerate() {
-        let [source, event_type, topic] = route.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let [source, event_type, topic] = route.split(' ').collect::<Vec<_>>().try_into().expect("three words");
         text += &format!(
             "[[serve.routes]]\nid = \"serve{index}\"\nsource_match = \"{source}\"\nevent_type_pattern = \"{event_type}\"\n\
              target_topic = \"{topic}\"\n"
@@ -25,7 +25,7 @@ fn flow(serve: &[&str], smash: &[&str], more: &str) -> Checked {
     }
     for (index, route) in smash.iter().enumerate() {
         let mut words = route.split(' ');
-        let (pattern, filters) = (words.next().unwrap(), words.collect::<Vec<_>>());
+        let (pattern, filters) = (words.next().expect("a pattern"), words.collect::<Vec<_>>());
         text += &format!(
             "[[smash.routes]]\nid = \"smash{index}\"\nsource_topic_pattern = \"{pattern}\"\nevent_filters = {filters:?}\n\
              destinations = [{{ adapter_id = \"out\" }}]\n"

@@ -77,6 +77,7 @@ struct WebhookSettings {
     #[schemars(range(min = 1, max = 3600))]
     read_timeout_seconds: u64,
     trusted_proxy_cidrs: Option<Vec<String>>,
+    rate_per_minute_per_address: Option<std::num::NonZeroU32>,
 }
 
 fn default_path() -> String {
@@ -105,7 +106,7 @@ impl IngressDriver for Silent {
         vec![AddressClaim { address: self.bind, path: self.path.clone() }]
     }
     fn listen<'a>(&'a self, _: AdapterId) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
-        unimplemented!("a check listens nowhere")
+        unreachable!("a check listens nowhere")
     }
 }
 
@@ -120,10 +121,10 @@ struct Nowhere;
 
 impl EgressDriver for Nowhere {
     fn deliver<'a>(&'a self, _: Delivery<'a>) -> BoxFuture<'a, Outcome> {
-        unimplemented!("a check delivers nothing")
+        unreachable!("a check delivers nothing")
     }
     fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
-        unimplemented!("a check of a contract asks nobody")
+        unreachable!("a check of a contract asks nobody")
     }
 }
 
