@@ -13,9 +13,9 @@ pub fn default_catalog() -> Catalog {
     Catalog {
         ingress: hook_drivers::ingress(),
         egress: hook_drivers::egress(),
-        verifiers: Vec::new(),
-        plugins: Vec::new(),
-        sources: Vec::new(),
+        verifiers: hook_drivers::verify::entries(),
+        plugins: hook_drivers::plugins::entries(),
+        sources: hook_drivers::verify::builtin_sources(),
         planned: planned(),
     }
 }
