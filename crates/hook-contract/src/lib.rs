@@ -154,6 +154,7 @@ impl<'c, 't> Check<'c, 't> {
     /// Checks everything, and puts together what can be. `None` where a part is missing, which was found.
     fn plan(&mut self, written: &Written<'_>, mode: ValidationMode) -> Option<Plan> {
         sections::app_and_policies(self, written, mode);
+        sections::reserved_topics(self);
         let backbone = sections::backbone(self, written);
         let admin = sections::admin(self, written);
         let log = sections::log(self, written);

@@ -11,6 +11,9 @@ use crate::{
 
 /// A profile without any destination needs a policy that says so.
 pub(crate) fn policy(check: &mut Check<'_, '_>, written: &Written<'_>, active: &Active<'_, '_>) {
+    if active.is_guess(written) {
+        return;
+    }
     let names_active = |node: &Node| {
         let id = node.get("adapter_id").and_then(Node::text);
         active.egress.iter().any(|adapter| Some(adapter.id.as_str()) == id)
@@ -41,13 +44,13 @@ pub(crate) fn policy(check: &mut Check<'_, '_>, written: &Written<'_>, active: &
 
 /// What no profile lists, no route matches and no adapter names.
 pub(crate) fn unused(check: &mut Check<'_, '_>, written: &Written<'_>) {
-    if !written.profiles.is_empty() {
+    if !written.profiles.is_empty() && written.profiles.iter().all(|profile| profile.written.is_some()) {
         in_no_profile(check, written, "serve_adapters", &written.ingress, "ingress adapter");
         in_no_profile(check, written, "smash_adapters", &written.egress, "egress adapter");
         in_no_profile(check, written, "serve_routes", &written.serve_routes, "serve route");
         in_no_profile(check, written, "smash_routes", &written.smash_routes, "smash route");
     }
-    for source in &written.sources {
+    for source in written.sources.iter().filter(|source| source.written.is_some()) {
         let mut routes = written.serve_routes.iter().filter_map(|route| route.written.as_ref());
         if !routes.any(|route| route.source_match.matches(&source.id)) {
             let message = format!("no serve route matches source `{}`", source.id);

@@ -7,7 +7,7 @@ use crate::{
     findings::Findings,
     read::{Item, Written, find, ids},
     suggest,
-    tree::Node,
+    tree::{Content, Node},
     written,
 };
 
@@ -20,6 +20,24 @@ pub(crate) struct Active<'w, 't> {
     pub(crate) serve_routes: Vec<&'w Item<'t, written::ServeRoute>>,
     pub(crate) egress: Vec<&'w Item<'t, written::AdapterHead>>,
     pub(crate) smash_routes: Vec<&'w Item<'t, written::SmashRoute>>,
+}
+
+impl Active<'_, '_> {
+    /// Whether what is delivered can only be guessed, because something on its way cannot be read or does not exist.
+    /// That was found, and stops the start in every mode; what would follow from it is an echo.
+    pub(crate) fn is_guess(&self, written: &Written<'_>) -> bool {
+        let listed = self.profile.node.get("smash_routes").map(Node::items).unwrap_or_default();
+        let is_route = |node: &Node| node.text().is_some_and(|id| find(&written.smash_routes, id).is_some());
+        let is_known = |route: &written::SmashRoute| {
+            route
+                .destinations
+                .iter()
+                .all(|destination| find(&written.egress, destination.adapter_id.as_str()).is_some())
+        };
+        self.profile.written.is_none()
+            || !listed.iter().all(is_route)
+            || !self.smash_routes.iter().all(|route| route.written.as_ref().is_some_and(is_known))
+    }
 }
 
 /// Selects a profile: the one asked for, else `default`, else the one named like the app, else the only one.
@@ -105,7 +123,7 @@ pub(crate) fn activate<'w, 't>(
 }
 
 fn label(profile: &Item<'_, written::Profile>, findings: &mut Findings<'_>) {
-    if profile.node.get("label").is_none() {
+    if profile.node.get("label").is_none() && matches!(profile.node.content, Content::Table(_)) {
         let message = format!("profile `{}` has no label", profile.id);
         findings.error(
             &codes::MISSING_LABEL,

@@ -87,7 +87,7 @@ pub(crate) fn report(flaws: Vec<Flaw>, findings: &mut Findings<'_>) {
         let path: Vec<&str> = flaw.path.iter().map(String::as_str).collect();
         match path.as_slice() {
             // Something can stand in for these: an app without a name runs as well.
-            ["app", "name" | "version" | "description"] | ["profiles", _, "label"] => {
+            ["app", "name" | "version" | "description"] => {
                 findings.lenient(flaw.code, flaw.span, flaw.message, flaw.help);
             }
             _ => findings.error(flaw.code, flaw.span, flaw.message, flaw.help),

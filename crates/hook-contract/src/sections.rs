@@ -45,6 +45,14 @@ pub(crate) fn app_and_policies(check: &mut Check<'_, '_>, written: &Written<'_>,
     }
 }
 
+/// Shows the topics that are kept for ourselves.
+pub(crate) fn reserved_topics(check: &mut Check<'_, '_>) {
+    let dead_letters = json!(check.dead_letters);
+    let origin = check.options.dead_letters.as_ref().map_or(Origin::Default, |_| Origin::Option("dead_letters"));
+    check.resolved.add_leaf("topics.dead_letters", dead_letters, origin, &check.findings);
+    check.resolved.add_leaf("topics.journal", json!(check.journal), Origin::Default, &check.findings);
+}
+
 /// Shows the selected profile.
 pub(crate) fn profile(check: &mut Check<'_, '_>, active: &Active<'_, '_>) -> plan::Profile {
     let name = active.profile.id.clone();

@@ -213,8 +213,10 @@ impl Walk {
             let help = self.like(schema);
             self.flaw(&codes::WRONG_VALUE, node, self.about_value(&message), help);
         } else if limit(schema, "minLength").is_some_and(|min| count < min) {
-            let what = if text.is_empty() { "is empty" } else { "is too short" };
-            let help = format!("write at least {} characters", limit(schema, "minLength").unwrap_or_default());
+            let (what, help) = match limit(schema, "minLength").unwrap_or_default() {
+                _ if text.is_empty() => ("is empty", "write some text".to_owned()),
+                min => ("is too short", format!("write at least {min} characters")),
+            };
             self.flaw(&codes::WRONG_VALUE, node, self.about(what), help);
         } else if let Some(max) = limit(schema, "maxLength").filter(|max| count > *max) {
             self.flaw(&codes::WRONG_VALUE, node, self.about("is too long"), format!("write at most {max} characters"));

@@ -108,14 +108,12 @@ smash_routes = ["core-to-file"]
 13:16 HOOK0103 error `source_match` is a number, expected a text | write it like `source_match = "*"`
 15:16 HOOK0104 error `target_topic`: expected `{source}` as the only placeholder of a topic, such as `webhooks.{source}`, found `webhooks.{event}` | write it like `target_topic = "webhooks.core"`
 17:1 HOOK0102 error `path` is missing in [[smash.egress_adapters]] | add `path = "…"`
-18:6 HOOK0129 warning egress adapter `file-out` is active, but no active route delivers to it | add it to the destinations of a route, or take it out of the profile
 20:1 HOOK0101 error unknown key `pth` in [[smash.egress_adapters]] | did you mean `path`? the keys here: `id`, `driver`, `plugins`, `retry`, `on_give_up`, `concurrency`, `max_ahead`, `path`
 21:21 HOOK0104 error `max_age`: expected a duration such as `30s`, `10m` or `7d`, found `30` | write it like `max_age = "30s"`
 26:18 HOOK0104 error `event_filters`: expected a lower-case source before the colon, such as `github:issues.*`, found `GitHub:*` | write it like `"github:issues.*"`
 27:32 HOOK0110 error there is no egress adapter `file-output` | did you mean `file-out`? the egress adapters of this contract: `file-out`
 27:54 HOOK0104 error `from`: expected `now`, `earliest` or a time such as `2026-01-31T08:00:00Z`, found `yesterday` | write it like `from = "earliest"`
 29:1 HOOK0117 error profile `default` has no label | add `label = "…"`: what it is for, in a few words
-29:1 HOOK0121 error profile `default` delivers nothing: no active route has an active destination | list a smash route and its adapter in the profile, or allow it: [policies] with `allow_no_output = true` and `no_output_sink = "discard"`
 32:17 HOOK0111 error there is no serve route `all-to-cor` | did you mean `all-to-core`? the serve routes of this contract: `all-to-core`
 "#;
     let found = checked(text);
@@ -224,6 +222,22 @@ fn an_app_without_name_or_version_runs_in_debug_mode() {
     let options = Options { mode: Some(ValidationMode::Debug), ..Options::default() };
     let plan = with_options(&text, &options).plan.unwrap();
     assert_eq!((plan.app.name.as_str(), plan.app.version.to_string().as_str()), ("my-app", "0.0.0"));
+}
+
+#[test]
+fn nothing_else_stands_in_for_what_cannot_be_read() {
+    let options = Options { mode: Some(ValidationMode::Debug), ..Options::default() };
+    for (from, to) in [
+        ("label = \"Everything\"", "label = \"\""),
+        ("smash_routes = [\"core-to-file\"]", "smash_routes = [\"core-to-files\"]"),
+        ("adapter_id = \"file-out\"", "adapter_id = \"file-output\""),
+        ("smash_adapters = [\"file-out\"]", "smash_adapters = []"),
+    ] {
+        let checked = with_options(&VALID.replace(from, to), &options);
+        let errors = checked.problems.iter().filter(|problem| problem.is_error()).count();
+        assert_eq!(errors, 1, "{to}: {}", lines(&checked.problems));
+        assert!(checked.plan.is_none());
+    }
 }
 
 #[test]
