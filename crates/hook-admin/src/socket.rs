@@ -285,6 +285,7 @@ impl Client {
         let stream = UnixStream::connect(&self.path).await.map_err(|_| ClientError::NotRunning)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // tidy-allow(supervised): ends with the connection, which the answer's body holds open
         tokio::spawn(connection);
         let body = Empty::<Bytes>::new();
         let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);

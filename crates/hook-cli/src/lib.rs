@@ -8,6 +8,8 @@
 //! | [`discovery`], [`options`] | which contract is meant; what its check is given beside the text |
 //! | [`environment`] | values in layers, each with its origin |
 //! | [`data_directory`] | where the log is kept |
+//! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
+//! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
 //! | [`catalog`] | the drivers of the default build |
 
@@ -19,12 +21,16 @@ pub mod discovery;
 pub mod environment;
 pub mod exit;
 pub mod globals;
+pub mod lab;
 pub mod load;
 pub mod logging;
 pub mod options;
 pub mod output;
+pub mod owner;
+pub mod pipeline;
 mod redaction;
 pub mod report;
+pub mod since;
 
 use std::{ffi::OsString, process::ExitCode};
 

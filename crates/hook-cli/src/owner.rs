@@ -13,15 +13,12 @@ use hook_core::{
 };
 use hook_log::EmbeddedLog;
 
-use crate::{context::Context, data_directory, exit::Exit, load, pipeline, report};
-
-/// Options of a command that asks about events.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
-    /// The data directory of the pipeline [default: HOOK_DATA_DIR, STATE_DIRECTORY, or $XDG_STATE_HOME/hook/APP]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub data_dir: Option<PathBuf>,
-}
+use crate::{
+    context::Context,
+    data_directory::{self, Flag},
+    exit::Exit,
+    load, pipeline,
+};
 
 /// Whoever can answer.
 pub enum Owner {
@@ -38,8 +35,8 @@ pub enum Owner {
 
 impl Owner {
     /// Finds whoever can answer.
-    pub async fn find(context: &Context, arguments: &Arguments) -> Result<Self, Exit> {
-        let (client, plan, directory) = Self::locate(context, arguments)?;
+    pub async fn find(context: &Context, flag: &Flag) -> Result<Self, Exit> {
+        let (client, plan, directory) = Self::locate(context, flag)?;
         if client.is_running().await {
             return Ok(Self::Running(client));
         }
@@ -50,17 +47,14 @@ impl Owner {
         let clock: SharedClock = Arc::new(SystemClock);
         let options = pipeline::log_options(&plan, &directory, &clock);
         let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open_read_only(options)).await;
-        let log = opened.map_err(|error| fail(context, &error.to_string()))?.map_err(|error| {
-            let problem = pipeline::not_opened(&directory, &error);
-            context.output.note(&report::render(&[*problem], None, context.output.stderr_has_color()));
-            Exit::Failure
-        })?;
+        let opened = opened.map_err(|error| fail(context, &error.to_string()))?;
+        let log = opened.map_err(|error| context.refuse(&[*pipeline::not_opened(&directory, &error)], None))?;
         Ok(Self::Resting { log: Arc::new(log), plan: Box::new(plan) })
     }
 
     /// The running pipeline; where none runs, says how to start it.
-    pub async fn running(context: &Context, arguments: &Arguments) -> Result<Client, Exit> {
-        let (client, _, directory) = Self::locate(context, arguments)?;
+    pub async fn running(context: &Context, flag: &Flag) -> Result<Client, Exit> {
+        let (client, _, directory) = Self::locate(context, flag)?;
         if client.is_running().await {
             return Ok(client);
         }
@@ -68,13 +62,10 @@ impl Owner {
         Err(fail(context, &format!("no pipeline runs on {directory}: start it with `hook up`, or name its --data-dir")))
     }
 
-    fn locate(context: &Context, arguments: &Arguments) -> Result<(Client, Plan, PathBuf), Exit> {
+    fn locate(context: &Context, flag: &Flag) -> Result<(Client, Plan, PathBuf), Exit> {
         let loaded = load::load(context, &[])?;
-        let found = data_directory::locate(arguments.data_dir.as_deref(), &loaded.environment, &loaded.plan.app.id);
-        let directory = found.map_err(|problem| {
-            context.output.note(&report::render(&[problem], None, context.output.stderr_has_color()));
-            Exit::Failure
-        })?;
+        let found = data_directory::locate(flag, &loaded.environment, &loaded.plan.app.id);
+        let directory = found.map_err(|problem| context.refuse(&[problem], None))?;
         Ok((Client::new(&directory.path), loaded.plan, directory.path))
     }
 }

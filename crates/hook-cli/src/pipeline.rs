@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use hook_admin::{public, socket::AdminSocket};
-use hook_contract::plan::{Plan, Role};
+use hook_contract::plan::{self, Plan, Role};
 use hook_core::{
     clock::{SharedClock, SystemClock},
     ports::log::{Log, LogError},
@@ -58,14 +57,16 @@ impl Pipeline {
         let address = admin.local_addr().map_err(|error| admin_taken(plan.admin.bind, &error))?;
         let access = public::Access { token_env: plan.admin.token_env.clone(), secrets: Arc::clone(&secrets) };
         let start = Start { plan, roles, log, secrets, clock, seed: fastrand::u64(..), instance };
-        let handle = Arc::new(hook_runtime::start(start).await.map_err(not_started)?);
+        let handle = Arc::new(hook_runtime::start(start).await.map_err(|error| not_started(&error))?);
         let stop_admin = CancellationToken::new();
         let stop = || Stop::when(stop_admin.clone().cancelled_owned());
         let mut admin_tasks = vec![tokio::spawn(public::serve(admin, Arc::clone(&handle), access, stop()))];
         match AdminSocket::open(&data_directory) {
             Ok(socket) => admin_tasks.push(tokio::spawn(socket.serve(Arc::clone(&handle), stop()))),
             // Events flow without it; only the commands that ask this process cannot.
-            Err(error) => warn!(%error, "admin socket not opened: commands such as `hook events` cannot reach this process"),
+            Err(error) => {
+                warn!(%error, "admin socket not opened: commands such as `hook events` cannot reach this process")
+            }
         }
         Ok(Self { handle, admin: address, stop_admin, admin_tasks })
     }
@@ -108,10 +109,8 @@ async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<
 
 /// What the embedded log is told of a plan.
 pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_log::Options {
-    let retention = |retention: hook_contract::plan::Retention| hook_log::Retention {
-        max_age: retention.max_age,
-        max_bytes: retention.max_bytes,
-    };
+    let retention =
+        |retention: plan::Retention| hook_log::Retention { max_age: retention.max_age, max_bytes: retention.max_bytes };
     hook_log::Options {
         dir: directory.to_owned(),
         dead_letters: plan.dead_letters.clone(),
@@ -120,6 +119,11 @@ pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_l
         events: retention(plan.log.events),
         dead_letters_retention: retention(plan.log.dead_letters),
         journal_retention: retention(plan.log.journal),
+        max_pinned: plan.log.max_pinned,
+        when_pinned: match plan.log.when_pinned {
+            plan::WhenPinned::Block => hook_log::WhenPinned::Block,
+            plan::WhenPinned::DropOldest => hook_log::WhenPinned::DropOldest,
+        },
         clock: Arc::clone(clock),
     }
 }
@@ -149,15 +153,15 @@ fn admin_taken(address: SocketAddr, error: &std::io::Error) -> Box<Problem> {
     ))
 }
 
-fn not_started(error: StartError) -> Box<Problem> {
+fn not_started(error: &StartError) -> Box<Problem> {
     Box::new(match error {
         StartError::Listen { .. } => Problem::error(
             &codes::ADDRESS_NOT_OPENED,
-            chain(&error),
+            chain(error),
             "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
         ),
         StartError::Cursors(_) => {
-            Problem::error(&codes::LOG_NOT_OPENED, chain(&error), "check the free space of the data directory")
+            Problem::error(&codes::LOG_NOT_OPENED, chain(error), "check the free space of the data directory")
         }
     })
 }
@@ -179,12 +183,17 @@ pub fn asked_to_end() -> std::io::Result<impl Future<Output = &'static str>> {
             _ = interrupt.recv() => "Ctrl-C",
         };
         tokio::spawn(async move {
-            futures_util::select! {
-                _ = terminate.recv().fuse() => {}
-                _ = interrupt.recv().fuse() => {}
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
-            std::process::exit(i32::from(crate::exit::FAILURE));
+            end_at_once();
         });
         name
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait for the drain")]
+fn end_at_once() -> ! {
+    std::process::exit(i32::from(crate::exit::FAILURE))
 }

@@ -15,7 +15,8 @@ impl FromStr for Since {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self(at));
         }
-        let wrong = || format!("expected a time such as 2026-01-31T08:00:00Z, or a duration such as 1h, found `{text}`");
+        let wrong =
+            || format!("expected a time such as 2026-01-31T08:00:00Z, or a duration such as 1h, found `{text}`");
         let back = text.parse::<HumanDuration>().map_err(|_| wrong())?;
         let back = SignedDuration::try_from(back.get()).map_err(|_| wrong())?;
         Timestamp::now().checked_sub(back).map(Self).map_err(|_| wrong())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    names::{AdapterId, EventType, SourceName},
+    names::{AdapterId, SourceName},
     ports::verifier::{Refusal, SignedRequest, SourceVerifier, Verified},
     secret::Secret,
 };
@@ -123,17 +123,6 @@ pub struct RawEvent {
     pub received_at: Timestamp,
     /// Who sent it, behind trusted proxies the address that they forward.
     pub peer: Option<IpAddr>,
-    /// What the adapter knows by itself, where its protocol carries the event's identity (WebSocket, MCP, Kafka).
-    pub identity: Option<Identity>,
-}
-
-/// The identity of an event whose adapter authenticates the sender and whose protocol names type and delivery.
-#[derive(Debug, Clone, Default)]
-pub struct Identity {
-    /// The event's type.
-    pub event_type: Option<EventType>,
-    /// What the sender calls this delivery.
-    pub delivery_id: Option<String>,
 }
 
 impl fmt::Debug for RawEvent {

@@ -1,1 +1,30 @@
-//! placeholder
+//! The embedded durable log: segment files, one writer thread a chain, one sync for everybody who waits.
+//!
+//! It stores bytes with keys and offsets, and does not know what an event is. `docs/reference/log-format.md` draws the files.
+//!
+//! | module | says |
+//! |---|---|
+//! | `options` | where the log is and how long it keeps what it has |
+//! | `format` | segment headers and frames, to and from bytes |
+//! | [`disk`] | file access as a port, so that tests can hold, fail and fill a disk |
+//! | `state` | what a chain is: the fold over its batches |
+//! | `recover` | opens a chain: checks everything, cuts a torn tail, refuses damage |
+//! | `chain` | queue, writer thread, segments and retention of one chain |
+//! | `read` | subscriptions, scans and single records |
+//! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number"))]
+
+mod chain;
+pub mod disk;
+mod embedded;
+mod error;
+mod format;
+mod options;
+mod owner;
+mod read;
+mod recover;
+mod state;
+
+pub use embedded::EmbeddedLog;
+pub use error::{Damage, OpenError};
+pub use options::{Options, Retention, WhenPinned};

@@ -22,4 +22,4 @@ pub mod status;
 mod supervisor;
 
 pub use runtime::{Handle, Start, StartError, start};
-pub use smash::{DestinationStatus, WaitingKey};
+pub use smash::{DestinationState, DestinationStatus, WaitingKey};

@@ -25,7 +25,7 @@ use crate::{
     relay,
     serve::Serve,
     smash::{Shared, StatusCell, Unrouted, Worker},
-    status::{ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
+    status::{ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
     supervisor::{Group, OnEnd},
 };
 
@@ -50,6 +50,8 @@ pub struct Start {
     pub clock: SharedClock,
     /// Seeds every random choice.
     pub seed: u64,
+    /// The name of this process among others.
+    pub instance: Option<String>,
 }
 
 /// Why a process could not start.
@@ -73,6 +75,7 @@ pub enum StartError {
 pub struct Handle {
     plan: Plan,
     roles: Vec<Role>,
+    instance: Option<String>,
     log: Arc<dyn Log>,
     secrets: Secrets,
     journal: Arc<Journal>,
@@ -95,7 +98,7 @@ struct Groups {
 
 /// Starts the roles. When this returns, every cursor exists, every address is open, and every task runs.
 pub async fn start(start: Start) -> Result<Handle, StartError> {
-    let Start { plan, roles, log, secrets, clock, seed } = start;
+    let Start { plan, roles, log, secrets, clock, seed, instance } = start;
     let metrics = Arc::new(Metrics::new());
     let journal = Arc::new(Journal::new(Arc::clone(&log), plan.journal.clone(), Arc::clone(&clock)));
     cursors::create(&plan, &log).await?;
@@ -107,6 +110,7 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
         groups: tokio::sync::Mutex::new(Groups { ingress: group(), relay: group(), smash: group() }),
         plan,
         roles,
+        instance,
         log,
         secrets,
         journal,
@@ -167,13 +171,20 @@ impl Handle {
     pub fn status(&self) -> Status {
         let log = self.log.state();
         let is_ending = self.is_ending.load(std::sync::atomic::Ordering::Relaxed);
+        let state = match (is_ending, &log.unavailable) {
+            (true, _) => ListenerState::Stopping,
+            (false, Some(_)) => ListenerState::Refusing,
+            (false, None) => ListenerState::Listening,
+        };
+        let listeners = self.listeners.iter().map(|listener| ListenerStatus { state, ..listener.clone() }).collect();
         Status {
             ready: log.unavailable.is_none() && !is_ending && self.failed.borrow().is_none(),
             app: self.plan.app.id.clone(),
             profile: self.plan.profile.name.clone(),
             validation_mode: self.plan.mode,
             roles: self.roles.clone(),
-            listeners: self.listeners.clone(),
+            instance: self.instance.clone(),
+            listeners,
             sources: if self.runs(Role::Serve) { self.sources() } else { Vec::new() },
             relay: self
                 .plan
@@ -242,6 +253,7 @@ impl Handle {
                 adapter: adapter.id.clone(),
                 driver: adapter.driver_name.clone(),
                 address: listener.address(),
+                state: ListenerState::Listening,
             });
             listeners.push((adapter.id.clone(), listener));
         }

@@ -24,6 +24,9 @@ pub struct Status {
     pub validation_mode: ValidationMode,
     /// The roles of this process.
     pub roles: Vec<Role>,
+    /// The name of this process among others, where it was given one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Ingress adapters.
     pub listeners: Vec<ListenerStatus>,
     /// Sources, where this process serves.
@@ -48,6 +51,20 @@ pub struct ListenerStatus {
     pub driver: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How it is.
+    pub state: ListenerState,
+}
+
+/// How an ingress adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerState {
+    /// It takes events.
+    Listening,
+    /// It answers 503, because the log takes nothing now.
+    Refusing,
+    /// The process is ending.
+    Stopping,
 }
 
 /// A source as it is set up.

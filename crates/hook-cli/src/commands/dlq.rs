@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::events::with_query;
 use crate::{
     context::Context,
+    data_directory::Flag,
     exit::Exit,
     owner::{self, Owner, block_on, fail, failed},
     since::Since,
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    owner: owner::Arguments,
+    data_directory: Flag,
     #[command(subcommand)]
     question: Question,
 }
@@ -56,11 +57,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         },
         Question::Show { id } => DeadLetterQuery { event_id: Some(*id), ..DeadLetterQuery::default() },
     };
-    block_on(context, answer(context, &arguments.owner, &query))
+    block_on(context, answer(context, &arguments.data_directory, &query))
 }
 
-async fn answer(context: &Context, arguments: &owner::Arguments, query: &DeadLetterQuery) -> Result<(), Exit> {
-    let lines = match Owner::find(context, arguments).await? {
+async fn answer(context: &Context, flag: &Flag, query: &DeadLetterQuery) -> Result<(), Exit> {
+    let lines = match Owner::find(context, flag).await? {
         Owner::Running(client) => {
             client.get(&with_query("/dead-letters", query)).await.map_err(|error| failed(context, &error))?.to_vec()
         }

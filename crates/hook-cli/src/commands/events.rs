@@ -11,6 +11,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::{
     context::Context,
+    data_directory::Flag,
     exit::Exit,
     owner::{self, Owner, block_on, fail, failed},
     since::Since,
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    owner: owner::Arguments,
+    data_directory: Flag,
     #[command(subcommand)]
     question: Question,
 }
@@ -89,7 +90,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
 }
 
 async fn list(context: &Context, arguments: &Arguments, query: &EventQuery) -> Result<(), Exit> {
-    let lines = match Owner::find(context, &arguments.owner).await? {
+    let lines = match Owner::find(context, &arguments.data_directory).await? {
         Owner::Running(client) => {
             client.get(&with_query("/events", query)).await.map_err(|error| failed(context, &error))?.to_vec()
         }
@@ -109,10 +110,11 @@ async fn list(context: &Context, arguments: &Arguments, query: &EventQuery) -> R
 }
 
 async fn tail(context: &Context, arguments: &Arguments, query: &EventQuery) -> Result<(), Exit> {
-    let client = Owner::running(context, &arguments.owner).await?;
+    let client = Owner::running(context, &arguments.data_directory).await?;
     let mut partial = Vec::new();
     let mut ended = Ok(());
-    let followed = client.follow(&with_query("/events/tail", query), |chunk| {
+    let path = with_query("/events/tail", query);
+    let followed = client.follow(&path, |chunk| {
         partial.extend_from_slice(&chunk);
         let whole = partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = partial.drain(..whole).collect();
@@ -127,7 +129,7 @@ async fn tail(context: &Context, arguments: &Arguments, query: &EventQuery) -> R
 }
 
 async fn show(context: &Context, arguments: &Arguments, id: EventId) -> Result<(), Exit> {
-    let (lines, story) = match Owner::find(context, &arguments.owner).await? {
+    let (lines, story) = match Owner::find(context, &arguments.data_directory).await? {
         Owner::Running(client) => {
             let lines = client.get(&format!("/events/{id}")).await.map_err(|error| failed(context, &error))?;
             (lines.to_vec(), client.explain(id).await.ok())
@@ -210,7 +212,10 @@ mod tests {
     #[test]
     fn destinations_are_added_without_touching_the_payload() {
         let line = br#"{"id":"x","payload":{"a":{"b": 1.0}}}"#;
-        assert_eq!(with_destinations(line, &["r/a"]), r#"{"id":"x","payload":{"a":{"b": 1.0}},"destinations":["r/a"]}"#);
+        assert_eq!(
+            with_destinations(line, &["r/a"]),
+            r#"{"id":"x","payload":{"a":{"b": 1.0}},"destinations":["r/a"]}"#
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use hook_core::{Timestamp, event::EventId, journal::Step};
 
 use crate::{
     context::Context,
+    data_directory::Flag,
     exit::Exit,
-    owner::{self, Owner, block_on, fail, failed},
+    owner::{Owner, block_on, fail, failed},
 };
 
 /// Tell what happened to an event or a request
@@ -18,7 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    owner: owner::Arguments,
+    data_directory: Flag,
     /// The id
     id: EventId,
 }
@@ -37,8 +38,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
 
 async fn find(context: &Context, arguments: &Arguments) -> Result<Story, Exit> {
     let id = arguments.id;
-    let unknown = || fail(context, &format!("nothing is known of {id}: it was never here, or retention has removed it"));
-    match Owner::find(context, &arguments.owner).await? {
+    let unknown =
+        || fail(context, &format!("nothing is known of {id}: it was never here, or retention has removed it"));
+    match Owner::find(context, &arguments.data_directory).await? {
         Owner::Running(client) => client.explain(id).await.map_err(|error| match error {
             ClientError::NotFound => unknown(),
             error => failed(context, &error),
@@ -58,7 +60,10 @@ fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
     let delivery = header.meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
     let mut rows = vec![[start.to_string(), format!("received{adapter}{delivery}, signature verified")]];
     for position in &story.stored {
-        rows.push([String::new(), format!("stored in {} at {}/{}", position.topic, position.partition, position.offset)]);
+        rows.push([
+            String::new(),
+            format!("stored in {} at {}/{}", position.topic, position.partition, position.offset),
+        ]);
     }
     rows.extend(story.steps.iter().map(|entry| [later(start, entry.at), step(&entry.step)]));
     context.output.table(&rows)?;
@@ -73,7 +78,9 @@ fn print_request(context: &Context, story: &RequestStory) -> Result<(), Exit> {
     context.output.line(&format!("request {}", story.request_id))?;
     context.output.table(&[[story.at.to_string(), step(&story.step)]])?;
     match story.event_id {
-        Some(id) => context.output.line(&format!("  it is a copy of event {id}; to deliver that again: hook replay {id}")),
+        Some(id) => {
+            context.output.line(&format!("  it is a copy of event {id}; to deliver that again: hook replay {id}"))
+        }
         None => Ok(()),
     }
 }

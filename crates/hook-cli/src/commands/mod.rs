@@ -3,6 +3,16 @@
 pub mod completions;
 pub mod config;
 pub mod debug;
+pub mod demo;
+pub mod dlq;
+pub mod events;
+pub mod explain;
+pub mod replay;
+pub mod run;
+pub mod send;
+pub mod test;
+
+use hook_contract::plan::Role;
 
 use crate::{context::Context, exit::Exit};
 
@@ -10,7 +20,22 @@ use crate::{context::Context, exit::Exit};
 #[derive(Debug, clap::Subcommand)]
 #[expect(missing_docs, reason = "what a command does stands on its Arguments, where clap reads it")]
 pub enum Command {
+    Demo(demo::Arguments),
+    /// Run the whole contract in this process: take events in, bridge them, deliver them
+    Up(run::Arguments),
+    /// Run the role that takes events in
+    Serve(run::Arguments),
+    /// Run the role that bridges source topics into the core topic
+    Relay(run::Arguments),
+    /// Run the role that delivers
+    Smash(run::Arguments),
+    Send(send::Arguments),
+    Events(events::Arguments),
+    Explain(explain::Arguments),
+    Dlq(dlq::Arguments),
+    Replay(replay::Arguments),
     Config(config::Arguments),
+    Test(test::Arguments),
     Debug(debug::Arguments),
     Completions(completions::Arguments),
 }
@@ -18,6 +43,17 @@ pub enum Command {
 /// Runs a command. What there is to say has been said when it returns.
 pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
     match command {
+        Command::Demo(arguments) => demo::run(context, arguments),
+        Command::Up(arguments) => run::run(context, arguments, &[Role::Serve, Role::Relay, Role::Smash]),
+        Command::Serve(arguments) => run::run(context, arguments, &[Role::Serve]),
+        Command::Relay(arguments) => run::run(context, arguments, &[Role::Relay]),
+        Command::Smash(arguments) => run::run(context, arguments, &[Role::Smash]),
+        Command::Send(arguments) => send::run(context, arguments),
+        Command::Events(arguments) => events::run(context, arguments),
+        Command::Explain(arguments) => explain::run(context, arguments),
+        Command::Dlq(arguments) => dlq::run(context, arguments),
+        Command::Replay(arguments) => replay::run(context, arguments),
+        Command::Test(arguments) => test::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Debug(arguments) => debug::run(context, arguments),
         Command::Completions(arguments) => completions::run(context, arguments),

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::{
     context::Context,
+    data_directory::Flag,
     exit::Exit,
-    owner::{self, Owner, block_on, fail, failed},
+    owner::{Owner, block_on, fail, failed},
 };
 
 /// Deliver a stored event to its destinations again
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    owner: owner::Arguments,
+    data_directory: Flag,
     /// The event's id
     id: EventId,
 }
@@ -25,7 +26,7 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let id = arguments.id;
     let replayed: Value = block_on(context, async {
-        let client = Owner::running(context, &arguments.owner).await?;
+        let client = Owner::running(context, &arguments.data_directory).await?;
         let answer = client.post(&format!("/replay/{id}")).await.map_err(|error| match error {
             ClientError::NotFound => fail(context, &format!("no event {id} is in the log")),
             error => failed(context, &error),

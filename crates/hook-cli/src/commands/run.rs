@@ -3,26 +3,24 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use hook_contract::plan::Role;
-use hook_core::problem::Problem;
 use hook_runtime::status::ListenerStatus;
 use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::{
     context::Context,
-    data_directory, exit::Exit,
+    data_directory::{self, Flag},
+    exit::Exit,
     load::{self, Loaded, LogChoice},
     logging,
     pipeline::{Pipeline, Setup, asked_to_end},
-    report,
 };
 
 /// Options of a process that runs roles.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep the log here [default: HOOK_DATA_DIR, STATE_DIRECTORY, or $XDG_STATE_HOME/hook/APP]
-    #[arg(long, value_name = "PATH")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data_directory: Flag,
 
     /// The name of this process in /ready
     #[arg(long, value_name = "NAME")]
@@ -32,9 +30,9 @@ pub struct Arguments {
 /// Runs the roles until the process is asked to end.
 pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(), Exit> {
     let loaded = load::load(context, roles)?;
-    logging::start(&loaded.environment, &context.output).map_err(|problem| fail(context, problem))?;
-    let directory = data_directory::locate(arguments.data_dir.as_deref(), &loaded.environment, &loaded.plan.app.id);
-    let directory = directory.map_err(|problem| fail(context, problem))?;
+    logging::start(&loaded.environment, &context.output).map_err(|problem| context.refuse(&[problem], None))?;
+    let directory = data_directory::locate(&arguments.data_directory, &loaded.environment, &loaded.plan.app.id);
+    let directory = directory.map_err(|problem| context.refuse(&[problem], None))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
         context.output.error(&format!("could not start the async runtime: {error}"));
         Exit::Failure
@@ -56,7 +54,7 @@ async fn run_until_asked(
     let Loaded { plan, environment, log, .. } = loaded;
     let secrets = Arc::clone(&environment);
     let setup = Setup { plan, roles: roles.to_vec(), secrets, data_directory: data_directory.clone(), instance };
-    let pipeline = Pipeline::start(setup).await.map_err(|problem| fail(context, *problem))?;
+    let pipeline = Pipeline::start(setup).await.map_err(|problem| context.refuse(&[*problem], None))?;
     let ready = Ready { ready: true, listeners: pipeline.handle().listeners(), admin: pipeline.admin(), log };
     ready.show(context, &data_directory)?;
     let reload = reload_on_hangup(environment);
@@ -92,11 +90,6 @@ fn reload_on_hangup(environment: Arc<crate::environment::Environment>) -> tokio:
             }
         }
     })
-}
-
-fn fail(context: &Context, problem: Problem) -> Exit {
-    context.output.note(&report::render(&[problem], None, context.output.stderr_has_color()));
-    Exit::Failure
 }
 
 /// What is said when everything runs.

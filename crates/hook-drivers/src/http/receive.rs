@@ -69,7 +69,6 @@ impl Receiver {
             body,
             received_at: SystemClock.now(),
             peer: Some(sender),
-            identity: None,
         };
         self.inlet.accept(event).await
     }

@@ -24,7 +24,7 @@ use super::{
     lanes::{Head, LaneKey, Lanes},
     progress::Progress,
     retry::{self, Decision},
-    status::{StatusCell, WaitingKey},
+    status::{DestinationState, StatusCell, WaitingKey},
 };
 use crate::{journal::Journal, metrics::Metrics};
 
@@ -437,6 +437,7 @@ impl Worker {
         });
         let waiting: Vec<_> = keys.collect();
         self.shared.status.update(|status| {
+            status.state = if open_since.is_some() { DestinationState::Open } else { DestinationState::Delivering };
             status.breaker_open_since = open_since.map(truncate);
             (status.pending, status.held, status.delivered) = (pending, self.held.len(), self.delivered);
             status.last_error.clone_from(&self.last_error);

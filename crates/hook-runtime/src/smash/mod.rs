@@ -11,5 +11,5 @@ mod unrouted;
 
 pub(crate) use destination::{Shared, Worker};
 pub(crate) use status::StatusCell;
-pub use status::{DestinationStatus, WaitingKey};
+pub use status::{DestinationState, DestinationStatus, WaitingKey};
 pub(crate) use unrouted::Unrouted;

@@ -14,6 +14,8 @@ pub struct DestinationStatus {
     pub driver: String,
     /// Whether its events must reach it.
     pub required: bool,
+    /// How it is.
+    pub state: DestinationState,
     /// Since when its breaker is open; `None` while it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker_open_since: Option<Timestamp>,
@@ -29,6 +31,17 @@ pub struct DestinationStatus {
     /// Keys that wait for a retry, those with the most attempts first. Shown only on the admin socket: keys come from senders.
     #[serde(skip)]
     pub waiting: Vec<WaitingKey>,
+}
+
+/// How a destination is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationState {
+    /// It takes events, or has none to take.
+    #[default]
+    Delivering,
+    /// Its breaker is open: it is probed from time to time.
+    Open,
 }
 
 /// A key that waits for a retry.

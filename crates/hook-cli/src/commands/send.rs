@@ -1,0 +1,179 @@
+//! `hook send`: signs a webhook as its provider would, and posts it.
+
+use std::{
+    io::Read,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use hook_admin::socket::Client;
+use hook_contract::plan::{Plan, SourcePlan};
+use hook_core::{
+    Timestamp,
+    names::{AdapterId, SourceName},
+    secret::{Secret, SecretStore},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    context::Context,
+    data_directory::{self, Flag},
+    environment::Environment,
+    exit::Exit,
+    lab::{
+        sample,
+        sender::{self, Answer, Webhook},
+    },
+    load::{self, Loaded},
+    owner::{block_on, fail},
+};
+
+/// The largest body that is read from a file.
+const LARGEST_BODY: u64 = 64 * 1024 * 1024;
+
+/// Sign a webhook as its provider would, and post it
+///
+/// The secret is taken from the environment, where the contract says. Without --file a small sample body is sent.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data_directory: Flag,
+
+    /// The source, such as `github`
+    source: SourceName,
+
+    /// What happened, such as `pull_request.opened`
+    event: String,
+
+    /// Where to post [default: the pipeline that runs, else the contract's first HTTP adapter]
+    #[arg(long, value_name = "URL")]
+    url: Option<Url>,
+
+    /// Send this body; `-` reads stdin
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// The provider's id for the delivery [default: a new one]
+    #[arg(long, value_name = "ID")]
+    delivery_id: Option<String>,
+}
+
+/// Sends, and fails where the pipeline refuses.
+pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
+    let loaded = load::load(context, &[])?;
+    let answer = block_on(context, send(context, arguments, &loaded))?;
+    show(context, &answer)?;
+    if answer.status.is_success() { Ok(()) } else { Err(Exit::Failure) }
+}
+
+async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Result<Answer, Exit> {
+    let Loaded { plan, environment, .. } = loaded;
+    let source = plan.sources.get(&arguments.source).ok_or_else(|| {
+        let known: Vec<&str> = plan.sources.keys().map(SourceName::as_str).collect();
+        fail(context, &format!("the contract has no source {}; it has {}", arguments.source, known.join(", ")))
+    })?;
+    let secret = secret(context, source, environment)?;
+    let url = match &arguments.url {
+        Some(url) => url.clone(),
+        None => find_url(context, arguments, plan, environment).await?,
+    };
+    let delivery_id = arguments.delivery_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let now = Timestamp::now().as_millisecond();
+    let mut sample = sample::of(&source.verifier_name, &arguments.event, &delivery_id, now);
+    if let Some(path) = &arguments.file {
+        sample.body = read_body(path).map_err(|error| fail(context, &format!("{}: {error}", path.display())))?;
+    }
+    let client = sender::client().map_err(|error| fail(context, &error))?;
+    let webhook = Webhook {
+        url,
+        verifier: &*source.verifier,
+        event_name: &sample.event_name,
+        delivery_id: &delivery_id,
+        body: sample.body,
+        secret: &secret,
+    };
+    sender::send(&client, webhook)
+        .await
+        .map_err(|error| fail(context, &format!("{error}; is the pipeline running? (`hook up`)")))
+}
+
+/// The first secret of the source that is set.
+fn secret(context: &Context, source: &SourcePlan, environment: &Environment) -> Result<Secret, Exit> {
+    if let Some(secret) = source.secret_env.iter().find_map(|name| environment.get(name)) {
+        return Ok(secret);
+    }
+    if !source.verifier.needs_secret() {
+        return Ok(Secret::new(""));
+    }
+    let names: Vec<&str> = source.secret_env.iter().map(AsRef::as_ref).collect();
+    Err(fail(context, &format!("no secret to sign with: set {} as the pipeline has it", names.join(" or "))))
+}
+
+#[derive(Deserialize)]
+struct Running {
+    listeners: Vec<Listening>,
+}
+
+#[derive(Deserialize)]
+struct Listening {
+    adapter: AdapterId,
+    address: SocketAddr,
+}
+
+/// The running pipeline knows its ports; otherwise the contract says where it would listen.
+async fn find_url(
+    context: &Context,
+    arguments: &Arguments,
+    plan: &Plan,
+    environment: &Environment,
+) -> Result<Url, Exit> {
+    let directory = data_directory::locate(&arguments.data_directory, environment, &plan.app.id).ok();
+    let running = match directory {
+        Some(directory) => Client::new(&directory.path).get_json::<Running>("/status").await.ok(),
+        None => None,
+    };
+    let listeners = running.map(|running| running.listeners).unwrap_or_default();
+    let of_adapter = |adapter: &hook_contract::plan::IngressAdapter| {
+        let claim = adapter.driver.claims().into_iter().next()?;
+        let listening = listeners.iter().find(|listening| listening.adapter == adapter.id);
+        let address = listening.map_or(claim.address, |listening| listening.address);
+        (address.port() != 0).then(|| url(address, &claim.path, &arguments.source)).flatten()
+    };
+    plan.serve
+        .adapters
+        .iter()
+        .find_map(of_adapter)
+        .ok_or_else(|| fail(context, "nothing says where to post: start the pipeline with `hook up`, or give --url"))
+}
+
+fn url(mut address: SocketAddr, path: &str, source: &SourceName) -> Option<Url> {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    format!("http://{address}{}", path.replace("{source}", source.as_str())).parse().ok()
+}
+
+fn read_body(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    match path == Path::new("-") {
+        true => std::io::stdin().lock().take(LARGEST_BODY).read_to_end(&mut body)?,
+        false => std::fs::File::open(path)?.take(LARGEST_BODY).read_to_end(&mut body)?,
+    };
+    Ok(body)
+}
+
+fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        status: u16,
+        took_ms: f64,
+        answer: &'a Value,
+    }
+    let took_ms = answer.took.as_secs_f64() * 1000.0;
+    if context.output.is_json() {
+        return context.output.json(&Shown { status: answer.status.as_u16(), took_ms, answer: &answer.body });
+    }
+    context.output.line(&format!("{} {}  [{took_ms:.1} ms]", answer.status.as_u16(), answer.body))
+}

@@ -1,0 +1,140 @@
+//! `hook test env`: everything that a start would need, looked at without starting.
+
+use std::{
+    io::Write,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hook_admin::socket::Client;
+use hook_contract::plan::{Plan, Role};
+use hook_core::secret::{SecretStore, Secrets};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::{
+    context::Context,
+    data_directory::{self, Flag},
+    exit::Exit,
+    load::{self, Loaded},
+    owner::block_on,
+};
+
+/// How long a destination may take to answer the knock.
+const KNOCK: Duration = Duration::from_secs(10);
+/// So many small writes are synced to see what the disk can do.
+const SYNCS: usize = 16;
+
+/// Is everything there that the contract needs to run here?
+///
+/// Checks the contract, the environment, the data directory, the addresses and the destinations. Delivers nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    data_directory: Flag,
+}
+
+/// The result of one check.
+#[derive(Serialize)]
+struct Check {
+    check: String,
+    ok: bool,
+    detail: String,
+}
+
+impl Check {
+    fn new(check: impl Into<String>, result: Result<String, String>) -> Self {
+        let (ok, detail) = match result {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
+        };
+        Self { check: check.into(), ok, detail }
+    }
+}
+
+/// Checks, and fails where something is missing.
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
+    let loaded = load::load(context, &[])?;
+    let checks = block_on(context, check(context, arguments, loaded))?;
+    match context.output.is_json() {
+        true => checks.iter().try_for_each(|check| context.output.json(check))?,
+        false => {
+            let mark = |ok| if ok { "ok" } else { "MISSING" }.to_owned();
+            let rows: Vec<_> =
+                checks.iter().map(|check| [mark(check.ok), check.check.clone(), check.detail.clone()]).collect();
+            context.output.table(&rows)?;
+        }
+    }
+    if checks.iter().all(|check| check.ok) { Ok(()) } else { Err(Exit::Failure) }
+}
+
+async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Result<Vec<Check>, Exit> {
+    let Loaded { plan, environment, contract, .. } = loaded;
+    let secrets: Secrets = environment.clone();
+    let directory = data_directory::locate(&arguments.data_directory, &environment, &plan.app.id);
+    let directory = directory.map_err(|problem| context.refuse(&[problem], None))?.path;
+    let is_running = Client::new(&directory).is_running().await;
+    let mut checks = vec![Check::new("contract", Ok(format!("{}, profile {}", contract.file, plan.profile.name)))];
+    checks.extend(variables(&plan, &secrets));
+    checks.push(Check::new("data directory", disk(&directory)));
+    for adapter in &plan.serve.adapters {
+        for claim in adapter.driver.claims() {
+            let opened = TcpListener::bind(claim.address).await;
+            let result = match opened {
+                Ok(_) => Ok(format!("{} is free", claim.address)),
+                Err(_) if is_running => Ok(format!("{} is taken, and a pipeline runs here", claim.address)),
+                Err(error) => Err(format!("{}: {error}", claim.address)),
+            };
+            checks.push(Check::new(format!("ingress adapter {}", adapter.id), result));
+        }
+    }
+    for adapter in &plan.smash.adapters {
+        let checked = tokio::time::timeout(KNOCK, adapter.driver.check(&secrets)).await;
+        let result = match checked {
+            Ok(Ok(())) => Ok("could be delivered to".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in 10 s".to_owned()),
+        };
+        checks.push(Check::new(format!("egress adapter {}", adapter.id), result));
+    }
+    Ok(checks)
+}
+
+fn variables(plan: &Plan, secrets: &Arc<dyn SecretStore>) -> Vec<Check> {
+    let role = |role| match role {
+        Role::Serve => "serve",
+        Role::Relay => "relay",
+        Role::Smash => "smash",
+    };
+    let check = |requirement: &hook_contract::plan::Requirement| {
+        let needed = format!("needed by {} ({})", requirement.needed_by, role(requirement.role));
+        let result = match secrets.get(&requirement.name) {
+            Some(_) => Ok(needed),
+            None => Err(format!("not set; {needed}")),
+        };
+        Check::new(requirement.name.to_string(), result)
+    };
+    plan.environment.iter().map(check).collect()
+}
+
+/// Whether the log could be kept there, and how long a durable write takes.
+fn disk(directory: &Path) -> Result<String, String> {
+    let place = std::iter::successors(Some(directory), |path| path.parent()).find(|path| path.is_dir());
+    let place = place.ok_or_else(|| format!("{} and no directory above it exists", directory.display()))?;
+    let measure = || -> std::io::Result<Duration> {
+        let mut file = tempfile::tempfile_in(place)?;
+        let mut times = Vec::with_capacity(SYNCS);
+        for _ in 0..SYNCS {
+            let began = Instant::now();
+            file.write_all(&[0; 4096])?;
+            file.sync_data()?;
+            times.push(began.elapsed());
+        }
+        times.sort_unstable();
+        Ok(times[SYNCS / 2])
+    };
+    let median = measure().map_err(|error| format!("{}: {error}", place.display()))?;
+    let millis = median.as_secs_f64() * 1000.0;
+    Ok(format!("{}, a durable write of 4 KiB takes {millis:.2} ms (median of {SYNCS})", directory.display()))
+}

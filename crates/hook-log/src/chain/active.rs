@@ -1,0 +1,158 @@
+//! The segment that grows.
+
+use std::{collections::hash_map::RandomState, hash::BuildHasher, io, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+
+use super::Chain;
+use crate::{
+    disk::DiskFile,
+    format::{Encoder, HEADER_BYTES, Header, Place, checksum_seed, segment_name, unfinished_name},
+    recover::Last,
+    state::{Chunk, Segment, State},
+};
+
+/// Space is taken in steps of this, ahead of use.
+const STEP: u64 = 4 << 20;
+
+/// The segment that grows. Only the writer has it.
+pub(super) struct Active {
+    pub(super) number: u64,
+    pub(super) seed: u32,
+    /// The position behind the last batch that was written.
+    pub(super) end: u64,
+    /// The position up to which everything is known to be durable.
+    pub(super) durable: u64,
+    pub(super) allocated: u64,
+    /// Whether the bytes behind `durable` are what was written. After an error nobody knows.
+    pub(super) is_trusted: bool,
+    can_allocate: bool,
+    file: Arc<dyn DiskFile>,
+}
+
+impl Active {
+    /// Goes on where the log was closed, or cut.
+    pub(super) fn resume(last: &Last, file: Arc<dyn DiskFile>) -> Self {
+        let &Last { number, seed, end, .. } = last;
+        Self::new(number, seed, end, file)
+    }
+
+    fn new(number: u64, seed: u32, end: u64, file: Arc<dyn DiskFile>) -> Self {
+        Self { number, seed, end, durable: end, allocated: end, is_trusted: true, can_allocate: true, file }
+    }
+
+    /// Takes space for so many bytes. Nothing was written where this fails.
+    pub(super) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let needed = self.end + bytes;
+        if !self.can_allocate || needed <= self.allocated {
+            return Ok(());
+        }
+        let length = (needed - self.allocated).next_multiple_of(STEP);
+        match self.file.allocate(self.allocated, length) {
+            Ok(()) => self.allocated += length,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.can_allocate = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Writes behind the last batch.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.file.write_at(bytes, self.end);
+        self.is_trusted &= written.is_ok();
+        if written.is_ok() {
+            self.end += bytes.len() as u64;
+        }
+        written
+    }
+
+    /// Makes everything that was written durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.durable == self.end {
+            return Ok(());
+        }
+        let synced = self.file.sync_data();
+        self.is_trusted &= synced.is_ok();
+        if synced.is_ok() {
+            self.durable = self.end;
+        }
+        synced
+    }
+
+    /// The position up to which the file can be trusted.
+    pub(super) fn trusted_end(&self) -> u64 {
+        if self.is_trusted { self.end } else { self.durable }
+    }
+
+    /// Gives back the space that was not used. Where that fails, the next owner does it.
+    pub(super) fn trim(&self) {
+        if self.allocated > self.trusted_end() {
+            let _ = self.file.set_len(self.trusted_end());
+        }
+    }
+}
+
+impl Chain {
+    /// Makes the first segment of a new chain.
+    pub(super) fn begin_first(&self) -> io::Result<Active> {
+        self.begin_segment(1, 0)
+    }
+
+    /// Makes the next segment, durable with its snapshot, and publishes it.
+    pub(super) fn begin_segment(&self, number: u64, previous_end: u64) -> io::Result<Active> {
+        let made_at_us = self.now_us();
+        // Random, so that nobody who writes bodies can write something that looks like a frame.
+        let salt = RandomState::new().hash_one((made_at_us, number));
+        let header = Header { chain: self.kind, number, previous_end, made_at_us, salt };
+        let seed = checksum_seed(salt);
+        let snapshot = snapshot(&self.state(), seed);
+        let file = self.write_segment(&header, &snapshot)?;
+        let end = HEADER_BYTES + snapshot.len() as u64;
+
+        let mut state = self.state();
+        if let Some(sealed) = state.segments.back_mut() {
+            sealed.end = previous_end;
+            sealed.allocated = previous_end;
+        }
+        state.segments.push_back(Segment::new(number, seed, end, made_at_us));
+        state.tail.push(Chunk { start: Place { segment: number, position: HEADER_BYTES }, bytes: snapshot });
+        drop(state);
+        self.publish();
+        Ok(Active::new(number, seed, end, file))
+    }
+
+    fn write_segment(&self, header: &Header, snapshot: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+        let unfinished = self.dir().join(unfinished_name(header.number));
+        let file = self.disk.create(&unfinished)?;
+        let written = file
+            .write_at(&header.encode(), 0)
+            .and_then(|()| file.write_at(snapshot, HEADER_BYTES))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| self.disk.rename(&unfinished, &self.dir().join(segment_name(header.number))))
+            .and_then(|()| self.disk.sync_dir(self.dir()));
+        if written.is_err() {
+            // What is left would be removed when the log opens; a full disk is better served now.
+            let _ = self.disk.remove(&unfinished);
+        }
+        written.map(|()| file)
+    }
+}
+
+/// The batch that a segment begins with: all that the segments before it say, but for records and keys.
+fn snapshot(state: &State, seed: u32) -> Bytes {
+    let mut buffer = BytesMut::new();
+    let mut batch = Encoder::new(&mut buffer, HEADER_BYTES, seed);
+    batch.snapshot();
+    for partition in &state.partitions {
+        batch.partition_end(&partition.topic, partition.number, partition.end);
+    }
+    for (name, cursor) in &state.cursors {
+        batch.cursor_made(name);
+        for (&index, progress) in &cursor.progress {
+            let partition = &state.partitions[index];
+            batch.progress(name, &partition.topic, partition.number, progress);
+        }
+    }
+    batch.end(0);
+    buffer.freeze()
+}

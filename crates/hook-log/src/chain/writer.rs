@@ -1,0 +1,328 @@
+//! The writer thread: takes whoever waits, writes once, syncs once, then answers them.
+
+use std::{
+    collections::HashMap,
+    io, mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use hook_core::{names::TopicName, ports::log::LogError};
+use tracing::{error, info, warn};
+
+use super::{
+    Chain, Limits,
+    active::Active,
+    batch::{Batch, Known},
+    queue::Work,
+    request::Request,
+};
+use crate::{
+    format::{Encoder, Place},
+    state::{Chunk, Dirty, Seen},
+};
+
+/// Progress of cursors is written by itself when no batch took it along for so long.
+const COMMIT_WAIT: Duration = Duration::from_millis(50);
+/// A disk that failed is tried again this often, also when nobody appends.
+const PROBE: Duration = Duration::from_secs(1);
+/// Older frames are kept in the buffer of one allocation at most this large.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Everything that only the writer touches.
+pub(super) struct Writer {
+    pub(super) chain: Arc<Chain>,
+    pub(super) limits: Limits,
+    pub(super) seen: Seen,
+    pub(super) active: Active,
+    /// The next offset of each topic.
+    ends: HashMap<TopicName, u64>,
+    buffer: BytesMut,
+    /// Requests that go before all that wait.
+    again: Vec<Request>,
+    /// Why appends are refused: too much is pinned.
+    pub(super) blocked: Option<String>,
+    pub(super) retain_at: Instant,
+    /// The end of the active segment when pinned bytes were counted last.
+    pub(super) counted_at_end: u64,
+    probe_at: Option<Instant>,
+    /// The end of the active segment when the log was opened: a log in which nothing happened is left as it was.
+    opened_at: u64,
+}
+
+/// Ends the queue when the thread ends, however it ends: nobody waits for a writer that is gone.
+struct EndOfThread(Arc<Chain>);
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        drop(self.0.queue.take(Instant::now()));
+        self.0.ended.send_if_modified(|ended| {
+            let is_panic = ended.is_none();
+            if is_panic {
+                *ended = Some(Err(LogError::Unavailable("the writer of the log has failed".to_owned())));
+            }
+            is_panic
+        });
+    }
+}
+
+impl Writer {
+    pub(super) fn new(chain: Arc<Chain>, limits: Limits, seen: Seen, active: Active) -> Self {
+        let ends =
+            chain.state().partitions.iter().map(|partition| (partition.topic.clone(), partition.end)).collect();
+        Self {
+            chain,
+            limits,
+            seen,
+            opened_at: active.end,
+            active,
+            ends,
+            buffer: BytesMut::new(),
+            again: Vec::new(),
+            blocked: None,
+            // Not at once: first the owner says which cursors pin.
+            retain_at: Instant::now() + super::retain::PERIOD,
+            counted_at_end: 0,
+            probe_at: None,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let _end = EndOfThread(Arc::clone(&self.chain));
+        loop {
+            let work = self.chain.queue.take(self.deadline());
+            let is_closing = work.is_closing;
+            self.turn(work);
+            while !self.again.is_empty() {
+                self.turn(Work::default());
+            }
+            if is_closing {
+                break;
+            }
+            self.probe();
+            self.retain();
+        }
+        let result = self.finish().map_err(|error| unavailable(&error));
+        self.active.trim();
+        self.chain.ended.send_replace(Some(result));
+        self.chain.publish();
+    }
+
+    fn deadline(&self) -> Instant {
+        if !self.again.is_empty() {
+            return Instant::now();
+        }
+        let commits = self.chain.state().dirty_since.map(|since| since + COMMIT_WAIT);
+        [commits, self.probe_at].into_iter().flatten().fold(self.retain_at, Instant::min)
+    }
+
+    /// One batch: decide, write, sync, publish, answer.
+    fn turn(&mut self, work: Work) {
+        let mut batch = Batch::default();
+        let mut requests = mem::take(&mut self.again);
+        requests.extend(work.requests);
+        if !requests.is_empty() {
+            self.count_pinned();
+            let state = self.chain.state();
+            let blocked = self.blocked.as_deref();
+            let known = Known { state: &state, seen: &self.seen, now_us: self.chain.now_us(), blocked };
+            requests.into_iter().for_each(|request| batch.add(request, &known));
+        }
+        batch.add_notes(work.notes);
+        if batch.is_empty() {
+            self.again.append(&mut batch.later);
+            self.write_commits(work.is_closing);
+            return;
+        }
+        match self.store(&mut batch) {
+            Ok(()) => {
+                self.healthy();
+                self.again.append(&mut batch.later);
+                self.ends.extend(batch.confirm());
+            }
+            Err(error) => {
+                let error = self.failed(&error);
+                let lost = batch.reject(&error, &mut self.again);
+                self.chain.queue.dropped(lost);
+            }
+        }
+    }
+
+    /// Makes a batch durable, together with the progress that is not written yet.
+    fn store(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.make_room(batch.bytes)?;
+        let dirty = self.chain.state().take_dirty();
+        let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
+        batch.encode(&self.ends, &mut encoder);
+        encode_dirty(&dirty, &mut encoder);
+        encoder.end(self.active.durable);
+        let stored = self.write_buffer(Durability::Synced);
+        self.settle(stored, dirty)
+    }
+
+    /// Writes progress by itself, when it is due or the end has come. It needs no sync.
+    fn write_commits(&mut self, is_closing: bool) {
+        let is_due = |since: Instant| is_closing || since.elapsed() >= COMMIT_WAIT;
+        if !self.chain.state().dirty_since.is_some_and(is_due) {
+            return;
+        }
+        let written = self.store_commits();
+        if let Err(error) = written {
+            self.failed(&error);
+        }
+    }
+
+    fn store_commits(&mut self) -> io::Result<()> {
+        self.make_room(0)?;
+        let dirty = self.chain.state().take_dirty();
+        if dirty.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
+        encode_dirty(&dirty, &mut encoder);
+        encoder.end(self.active.durable);
+        let stored = self.write_buffer(Durability::Written);
+        self.settle(stored, dirty)
+    }
+
+    /// Makes keys durable again that stand in a segment which is about to go.
+    pub(super) fn store_keys(&mut self, keys: &[([u8; 16], [u8; 16], i64)]) -> io::Result<()> {
+        self.make_room(keys.len() as u64 * 64)?;
+        let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
+        for &(id, digest, expires_at_us) in keys {
+            encoder.seen_until(id, std::iter::once((digest, expires_at_us)));
+        }
+        encoder.end(self.active.durable);
+        let stored = self.write_buffer(Durability::Synced);
+        self.settle(stored, Vec::new())
+    }
+
+    fn settle(&mut self, stored: io::Result<()>, dirty: Vec<Dirty>) -> io::Result<()> {
+        if stored.is_err() {
+            self.buffer.clear();
+            self.chain.state().put_back(dirty);
+        }
+        stored
+    }
+
+    /// Writes what stands in the buffer, and applies it to the state. Where this fails, the state is as it was.
+    fn write_buffer(&mut self, durability: Durability) -> io::Result<()> {
+        let start = Place { segment: self.active.number, position: self.active.end };
+        self.active.reserve(self.buffer.len() as u64)?;
+        self.active.write(&self.buffer)?;
+        if durability == Durability::Synced {
+            self.active.sync()?;
+        }
+        let bytes = self.buffer.split().freeze();
+        self.buffer.reserve(BUFFER_BYTES.min(bytes.len().next_power_of_two()));
+
+        let mut state = self.chain.state();
+        let applied = state.apply(&mut self.seen, start, &bytes);
+        debug_assert_eq!(applied, Ok(()), "the writer has encoded this batch after this state");
+        if let Some(active) = state.segments.back_mut() {
+            active.allocated = self.active.allocated.max(self.active.end);
+        }
+        state.tail.push(Chunk { start, bytes });
+        drop(state);
+        self.chain.publish();
+        Ok(())
+    }
+
+    /// Begins another segment where this one is full, or cannot be trusted any more.
+    fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+        let is_full = self.active.end + bytes > self.limits.segment_bytes && self.has_records();
+        if self.active.is_trusted && !is_full {
+            return Ok(());
+        }
+        if self.active.is_trusted {
+            self.active.sync()?;
+            // From here on, the next segment may exist and overrule what would be written to this one.
+            self.active.is_trusted = false;
+        }
+        let next = self.chain.begin_segment(self.active.number + 1, self.active.durable)?;
+        self.active.trim();
+        self.active = next;
+        self.counted_at_end = 0;
+        self.opened_at = 0;
+        self.seen.purge(self.chain.now_us());
+        self.retain_at = Instant::now();
+        Ok(())
+    }
+
+    fn has_records(&self) -> bool {
+        self.chain.state().segments.back().is_some_and(|active| active.has_records)
+    }
+
+    /// The last batch says that everything before it is durable: from now on a bad spot in it is damage.
+    fn finish(&mut self) -> io::Result<()> {
+        let dirty = self.chain.state().take_dirty();
+        if !self.active.is_trusted || (self.active.end == self.opened_at && dirty.is_empty()) {
+            return Ok(());
+        }
+        self.active.sync()?;
+        let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
+        encode_dirty(&dirty, &mut encoder);
+        encoder.end(self.active.durable);
+        self.write_buffer(Durability::Synced)
+    }
+
+    /// Tries a disk that failed.
+    fn probe(&mut self) {
+        if self.probe_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        match self.make_room(0).and_then(|()| self.active.reserve(1)) {
+            Ok(()) => self.healthy(),
+            Err(error) => drop(self.failed(&error)),
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) -> LogError {
+        self.probe_at = Some(Instant::now() + PROBE);
+        let text = format!("could not write to {}: {error}", self.chain.dir().display());
+        if self.chain.state().unavailable.replace(text.clone()).is_none() {
+            error!(chain = self.chain.kind.folder(), %error, "log cannot write: appends are refused");
+        }
+        LogError::Unavailable(text)
+    }
+
+    fn healthy(&mut self) {
+        if self.probe_at.take().is_some() {
+            self.chain.state().unavailable.clone_from(&self.blocked);
+            info!(chain = self.chain.kind.folder(), "log can write again");
+        }
+    }
+
+    /// Refuses appends while too much is pinned, or takes them again.
+    pub(super) fn block(&mut self, why: Option<String>) {
+        if self.blocked.is_some() != why.is_some() {
+            match &why {
+                Some(why) => warn!(chain = self.chain.kind.folder(), why, "appends are refused"),
+                None => info!(chain = self.chain.kind.folder(), "appends are taken again"),
+            }
+        }
+        if self.probe_at.is_none() {
+            self.chain.state().unavailable.clone_from(&why);
+        }
+        self.blocked = why;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Written,
+    Synced,
+}
+
+fn unavailable(error: &io::Error) -> LogError {
+    LogError::Unavailable(error.to_string())
+}
+
+fn encode_dirty(dirty: &[Dirty], batch: &mut Encoder<'_>) {
+    for Dirty { cursor, topic, number, done, .. } in dirty {
+        batch.done(cursor, topic, *number, done.iter());
+    }
+}

@@ -1,0 +1,121 @@
+//! Applies batches. The writer applies what it has just made durable, opening a log applies what it finds: one function.
+
+use hook_core::{
+    names::{CursorName, TopicName},
+    progress::Progress,
+};
+
+use super::{Cursor, Seen, State};
+use crate::format::{Data, Frame, Pairs, Place, frames};
+
+/// A batch with right checksums that contradicts what came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Where the frame begins, from the start of the batch.
+    pub(crate) at: u64,
+    /// What is wrong with it.
+    pub(crate) what: &'static str,
+}
+
+impl State {
+    /// Applies a batch that stands at `start`, in the active segment.
+    pub(crate) fn apply(&mut self, seen: &mut Seen, start: Place, batch: &[u8]) -> Result<(), Wrong> {
+        for (at, frame) in frames(batch) {
+            let place = Place { position: start.position + at, ..start };
+            self.apply_frame(seen, place, &frame).map_err(|what| Wrong { at, what })?;
+        }
+        if let Some(active) = self.segments.back_mut() {
+            active.end = start.position + batch.len() as u64;
+            active.allocated = active.allocated.max(active.end);
+        }
+        Ok(())
+    }
+
+    fn apply_frame(&mut self, seen: &mut Seen, place: Place, frame: &Frame<'_>) -> Result<(), &'static str> {
+        match *frame {
+            Frame::Data(ref data) => self.apply_data(place, data)?,
+            Frame::Seen { id, keys } => {
+                let until = seen.insert(id, keys, place.segment);
+                if let Some(active) = self.segments.back_mut() {
+                    active.keys_until_us = active.keys_until_us.max(until);
+                }
+            }
+            Frame::Done { cursor, topic, partition, ranges } => {
+                self.change_progress(cursor, topic, partition, |progress| {
+                    ranges.iter().for_each(|range| progress.finish(range));
+                })?;
+            }
+            Frame::CursorMade { cursor } => {
+                let name = CursorName::new(cursor).map_err(|_| "a name that is no cursor's")?;
+                self.cursors.insert(name, Cursor::default());
+            }
+            Frame::CursorGone { cursor } => {
+                self.cursors.remove(cursor);
+            }
+            Frame::Progress { cursor, topic, partition, watermark, above } => {
+                self.change_progress(cursor, topic, partition, |progress| *progress = absolute(watermark, above))?;
+            }
+            Frame::PartitionEnd { topic, partition, end } => {
+                let index = self.known_or_new(topic, partition, end)?;
+                if self.partitions[index].end != end {
+                    return Err("a snapshot that contradicts the records before it");
+                }
+            }
+            Frame::Snapshot => self.cursors.clear(),
+            Frame::BatchEnd { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn apply_data(&mut self, place: Place, data: &Data<'_>) -> Result<(), &'static str> {
+        let index = self.known_or_new(data.topic, data.partition, 0)?;
+        let partition = &mut self.partitions[index];
+        if data.offset != partition.end {
+            return Err("a record whose offset is not the next one");
+        }
+        partition.push(place, data.time_us);
+        if let Some(active) = self.segments.back_mut() {
+            active.push(index, data.offset, data.time_us);
+        }
+        Ok(())
+    }
+
+    fn known_or_new(&mut self, topic: &str, partition: u32, start: u64) -> Result<usize, &'static str> {
+        if let Some(index) = self.partition(topic, partition) {
+            return Ok(index);
+        }
+        let topic = TopicName::new(topic).map_err(|_| "a name that is no topic's")?;
+        Ok(self.add_partition(topic, partition, start))
+    }
+
+    /// Changes the progress of a cursor. A cursor that is gone by now is nobody's error: a commit may come late.
+    fn change_progress(
+        &mut self,
+        cursor: &str,
+        topic: &str,
+        partition: u32,
+        change: impl FnOnce(&mut Progress),
+    ) -> Result<(), &'static str> {
+        let index = self.partition(topic, partition).ok_or("progress in a partition that does not exist")?;
+        if let Some(cursor) = self.cursors.get_mut(cursor) {
+            let start = self.partitions[index].start;
+            change(cursor.progress.entry(index).or_insert_with(|| Progress::at(start)));
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest segment, and the records in it.
+    pub(crate) fn remove_oldest(&mut self) {
+        let Some(segment) = self.segments.pop_front() else { return };
+        for (partition, _, last) in segment.spans {
+            self.partitions[partition].remove(segment.number, last);
+        }
+        self.raise_cursors();
+    }
+}
+
+fn absolute(watermark: u64, above: Pairs<'_>) -> Progress {
+    let mut progress = Progress::at(watermark);
+    above.iter().for_each(|range| progress.finish(range));
+    progress
+}
