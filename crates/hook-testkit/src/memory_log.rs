@@ -172,7 +172,8 @@ impl Log for MemoryLog {
                 return Ok(false);
             }
             let topics = state.matching(&cursor.topics).into_iter();
-            let progress = topics.map(|topic| (topic.clone(), Progress::at(state.start(&topic, cursor.from)))).collect();
+            let progress =
+                topics.map(|topic| (topic.clone(), Progress::at(state.start(&topic, cursor.from)))).collect();
             state.cursors.insert(cursor.name, progress);
             Ok(true)
         })
@@ -205,9 +206,8 @@ impl Log for MemoryLog {
         state.check_open()?;
         let starts: HashMap<_, _> =
             state.matching(&topics).into_iter().map(|topic| (topic.clone(), state.start(&topic, from))).collect();
-        let is_in = |record: &&Record| {
-            starts.get(&record.position.topic).is_some_and(|start| record.position.offset >= *start)
-        };
+        let is_in =
+            |record: &&Record| starts.get(&record.position.topic).is_some_and(|start| record.position.offset >= *start);
         let mut records: Vec<_> = state.records.iter().filter(is_in).cloned().collect();
         records.reverse();
         Ok(Box::new(MemoryScan { records }))
