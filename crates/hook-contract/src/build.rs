@@ -8,12 +8,7 @@ use hook_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    findings::Findings,
-    format, read,
-    shape::{self, property_names},
-    tree::Node,
-};
+use crate::{findings::Findings, format, read, schema_query::property_names, shape, tree::Node};
 
 /// The schema of a table that holds our own keys and a driver's.
 pub(crate) fn merged_schema(common: &Value, driver: &Value) -> Value {

@@ -1,6 +1,6 @@
 //! Texts with a format: what each must look like, and what to say where it does not.
 
-use std::{fmt::Display, net::SocketAddr, str::FromStr};
+use std::{fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 use hook_core::{
     Timestamp,
@@ -17,7 +17,7 @@ pub(crate) const ENV_NAME: &str = "env-name";
 /// Whether the text has the format; otherwise what would have been right. Unknown formats are left to the type.
 pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
     match format {
-        "duration" => parse::<HumanDuration>(text),
+        "duration" => duration(text),
         "app-id" => parse::<AppId>(text),
         "adapter-id" => parse::<AdapterId>(text),
         "route-id" => parse::<RouteId>(text),
@@ -47,6 +47,17 @@ fn expect<T: FromStr>(text: &str, expected: &str) -> Result<(), String> {
 
 fn refusal(expected: &str, text: &str) -> String {
     format!("expected {expected}, found `{}`", text.chars().take(80).collect::<String>())
+}
+
+/// No duration here means anything as nothing, and none has to outlive us: sums of times stay in range.
+fn duration(text: &str) -> Result<(), String> {
+    const LONGEST: HumanDuration = HumanDuration::from_days(36_500);
+    match text.parse::<HumanDuration>() {
+        Ok(HumanDuration(Duration::ZERO)) => Err(refusal("a duration above zero, such as `30s`", text)),
+        Ok(duration) if duration > LONGEST => Err(refusal("a duration of at most 100 years, such as `30d`", text)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn glob(text: &str) -> Result<(), String> {
@@ -123,6 +134,14 @@ mod tests {
         assert!(target_topic("webhooks.{type}").unwrap_err().contains("only placeholder"));
         assert!(target_topic("webhooks core").is_err());
         assert!(target_topic(&format!("{}.{{source}}", "w".repeat(200))).is_err(), "too long for a long source");
+    }
+
+    #[test]
+    fn a_duration_is_neither_nothing_nor_for_ever() {
+        assert!(check("duration", "1h 30m").is_ok());
+        assert!(check("duration", "0s").unwrap_err().contains("above zero"));
+        assert!(check("duration", "101y").unwrap_err().contains("at most 100 years"));
+        assert!(check("duration", "30").is_err());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod read;
 mod resolved;
 mod routes;
 pub mod schema;
+mod schema_query;
 mod secrets;
 mod sections;
 mod shape;
@@ -31,6 +32,7 @@ mod suggest;
 mod text;
 mod topics;
 mod tree;
+mod words;
 pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,7 +16,7 @@ impl Resolved {
     pub(crate) fn add(&mut self, prefix: &str, complete: &Value, node: Option<&Node>, findings: &Findings<'_>) {
         match complete {
             Value::Null => {}
-            Value::Object(fields) if !fields.is_empty() => {
+            Value::Object(fields) => {
                 for (key, value) in fields {
                     self.add(&format!("{prefix}.{key}"), value, node.and_then(|node| node.get(key)), findings);
                 }

@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::{
     format,
+    schema_query::{alternatives, discriminator, limit, options, property_names, types},
     suggest::{self, listed},
     tree::{Content, Entry, Node},
+    words::{expectation, first_sentence, place_name, sample, sample_of_format},
 };
 
 /// One deviation.
@@ -224,22 +226,19 @@ impl Walk {
     }
 
     fn number(&mut self, node: &Node, number: f64, schema: &Value) {
-        let (min, max) = (limit(schema, "minimum"), limit(schema, "maximum"));
-        let is_low =
-            min.is_some_and(|min| number < min) || limit(schema, "exclusiveMinimum").is_some_and(|min| number <= min);
-        let is_high =
-            max.is_some_and(|max| number > max) || limit(schema, "exclusiveMaximum").is_some_and(|max| number >= max);
+        let is_low = limit(schema, "minimum").is_some_and(|min| number < min)
+            || limit(schema, "exclusiveMinimum").is_some_and(|min| number <= min);
+        let is_high = limit(schema, "maximum").is_some_and(|max| number > max)
+            || limit(schema, "exclusiveMaximum").is_some_and(|max| number >= max);
         if !is_low && !is_high {
             return;
         }
-        let range = match (min.or(limit(schema, "exclusiveMinimum")), max.or(limit(schema, "exclusiveMaximum"))) {
-            (Some(min), Some(max)) => format!("a number from {min} to {max}"),
-            (Some(min), None) => format!("a number of at least {min}"),
-            (None, Some(max)) => format!("a number of at most {max}"),
-            (None, None) => "another number".into(),
-        };
+        let bounds =
+            [("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below")];
+        let range: Vec<String> =
+            bounds.iter().filter_map(|(key, word)| Some(format!("{word} {}", limit(schema, key)?))).collect();
         let message = self.about(&format!("is {number}, which is out of its range"));
-        self.flaw(&codes::WRONG_VALUE, node, message, format!("write {range}"));
+        self.flaw(&codes::WRONG_VALUE, node, message, format!("write a number {}", range.join(" ")));
     }
 
     fn wrong_type(&mut self, node: &Node, schema: &Value, types: &[&str]) {
@@ -284,7 +283,7 @@ impl Walk {
 
     /// How the value could look.
     fn like(&self, schema: &Value) -> String {
-        match self.path.last().is_some_and(|step| step.parse::<usize>().is_ok()) {
+        match self.is_item() {
             true => format!("write it like `{}`", sample(schema)),
             false => format!("write it like `{} = {}`", self.key(), sample(schema)),
         }
@@ -296,61 +295,23 @@ impl Walk {
     }
 
     fn about(&self, what: &str) -> String {
-        format!("`{}` {what}", self.key())
+        format!("{} {what}", self.subject())
     }
 
     fn about_value(&self, what: &str) -> String {
-        format!("`{}`: {what}", self.key())
+        format!("{}: {what}", self.subject())
     }
-}
 
-/// A table's name for people: `[app]`, `[[serve.routes]]`, or the top of the contract.
-pub(crate) fn place_name(path: &[String]) -> String {
-    let keys: Vec<&str> = path.iter().map(String::as_str).filter(|step| step.parse::<usize>().is_err()).collect();
-    let is_item = path.last().is_some_and(|step| step.parse::<usize>().is_ok());
-    match (keys.is_empty(), is_item) {
-        (true, _) => "the contract".into(),
-        (false, true) => format!("[[{}]]", keys.join(".")),
-        (false, false) => format!("[{}]", keys.join(".")),
-    }
-}
-
-/// The texts that an enumeration allows; `None` where the schema is none.
-fn options(schema: &Value) -> Option<Vec<&str>> {
-    if let Some(listed) = schema.get("enum").and_then(Value::as_array) {
-        return Some(listed.iter().filter_map(Value::as_str).collect());
-    }
-    if let Some(only) = schema.get("const") {
-        return Some(only.as_str().into_iter().collect());
-    }
-    let alternatives = alternatives(schema);
-    let nested: Option<Vec<Vec<&str>>> = alternatives.iter().map(|schema| options(schema)).collect();
-    nested.map(|nested| nested.concat()).filter(|options| !options.is_empty())
-}
-
-/// The alternatives of a schema, without `null`, which a contract cannot write.
-fn alternatives(schema: &Value) -> Vec<&Value> {
-    ["anyOf", "oneOf"]
-        .into_iter()
-        .filter_map(|key| schema.get(key).and_then(Value::as_array))
-        .flatten()
-        .filter(|schema| schema.get("type") != Some(&Value::String("null".into())))
-        .collect()
-}
-
-/// The key with a fixed value by which an alternative is told from the others.
-fn discriminator(schema: &Value) -> Option<&str> {
-    let properties = schema.get("properties")?.as_object()?;
-    properties.iter().find(|(_, property)| property.get("const").is_some()).map(|(key, _)| key.as_str())
-}
-
-fn types(schema: &Value) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => {
-            several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect()
+    /// The value for people: its key, or the list in which it stands.
+    fn subject(&self) -> String {
+        match self.is_item() {
+            true => format!("an item of `{}`", self.key()),
+            false => format!("`{}`", self.key()),
         }
-        _ => Vec::new(),
+    }
+
+    fn is_item(&self) -> bool {
+        self.path.last().is_some_and(|step| step.parse::<usize>().is_ok())
     }
 }
 
@@ -364,74 +325,4 @@ fn is_of_type(node: &Node, wanted: &str, schema: &Value) -> bool {
         Content::Time(_) => wanted == "string" && matches!(schema["format"].as_str(), Some("date-time" | "start-from")),
         Content::TooLarge => true,
     }
-}
-
-fn limit(schema: &Value, key: &str) -> Option<f64> {
-    schema.get(key).and_then(Value::as_f64)
-}
-
-/// Every key that a table of this schema may have, in the order of the schema.
-pub(crate) fn property_names(schema: &Value) -> Vec<&str> {
-    let own = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|properties| properties.keys());
-    own.map(String::as_str).collect()
-}
-
-fn expectation(schema: &Value) -> String {
-    let names: Vec<&str> = types(schema)
-        .into_iter()
-        .map(|name| match name {
-            "object" => "a table",
-            "array" => "a list",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "boolean" => "`true` or `false`",
-            _ => "a text",
-        })
-        .collect();
-    names.join(" or ")
-}
-
-/// A value of this schema, as TOML, to show what is meant.
-fn sample(schema: &Value) -> String {
-    let example = schema.get("examples").and_then(|examples| examples.get(0));
-    let fixed = options(schema).and_then(|options| options.first().map(|option| format!("\"{option}\"")));
-    if let Some(example) =
-        example.or_else(|| schema.get("default")).filter(|value| !value.is_null() && !value.is_object())
-    {
-        return example.to_string();
-    }
-    fixed.unwrap_or_else(|| match types(schema).first().copied() {
-        Some("integer" | "number") => {
-            limit(schema, "minimum").filter(|min| *min > 0.0).map_or("10".into(), |min| min.to_string())
-        }
-        Some("boolean") => "true".into(),
-        Some("array") => format!("[{}]", schema.get("items").map(sample).unwrap_or_default()),
-        Some("object") => "{ … }".into(),
-        _ => sample_of_format(schema["format"].as_str().unwrap_or_default()).to_owned(),
-    })
-}
-
-fn sample_of_format(format: &str) -> &'static str {
-    match format {
-        "duration" => "\"30s\"",
-        "app-id" => "\"github-to-agent\"",
-        "adapter-id" => "\"http-in\"",
-        "route-id" => "\"all-to-core\"",
-        "source-name" => "\"github\"",
-        "topic-name" | "target-topic" => "\"webhooks.core\"",
-        "event-type" => "\"issues.opened\"",
-        "event-filter" => "\"github:issues.*\"",
-        format::ENV_NAME => "\"SERVICE_TOKEN\"",
-        "selector" => "\"header:X-Event\"",
-        "glob" => "\"*\"",
-        "start-from" => "\"earliest\"",
-        "semver" => "\"1.0.0\"",
-        "socket-address" => "\"127.0.0.1:8080\"",
-        "uri" => "\"https://example.com\"",
-        _ => "\"…\"",
-    }
-}
-
-fn first_sentence(text: &str) -> &str {
-    text.split(". ").next().and_then(|sentence| sentence.lines().next()).unwrap_or(text).trim_end_matches('.')
 }

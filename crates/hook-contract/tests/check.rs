@@ -110,7 +110,7 @@ smash_routes = ["core-to-file"]
 17:1 HOOK0102 error `path` is missing in [[smash.egress_adapters]] | add `path = "…"`
 20:1 HOOK0101 error unknown key `pth` in [[smash.egress_adapters]] | did you mean `path`? the keys here: `id`, `driver`, `plugins`, `retry`, `on_give_up`, `concurrency`, `max_ahead`, `path`
 21:21 HOOK0104 error `max_age`: expected a duration such as `30s`, `10m` or `7d`, found `30` | write it like `max_age = "30s"`
-26:18 HOOK0104 error `event_filters`: expected a lower-case source before the colon, such as `github:issues.*`, found `GitHub:*` | write it like `"github:issues.*"`
+26:18 HOOK0104 error an item of `event_filters`: expected a lower-case source before the colon, such as `github:issues.*`, found `GitHub:*` | write it like `"github:issues.*"`
 27:32 HOOK0110 error there is no egress adapter `file-output` | did you mean `file-out`? the egress adapters of this contract: `file-out`
 27:54 HOOK0104 error `from`: expected `now`, `earliest` or a time such as `2026-01-31T08:00:00Z`, found `yesterday` | write it like `from = "earliest"`
 29:1 HOOK0117 error profile `default` has no label | add `label = "…"`: what it is for, in a few words
@@ -291,7 +291,7 @@ fn wrong_types_say_what_to_write() {
         &found,
         "36:17 HOOK0103 error `segment_bytes` is a text, expected a whole number | write it without quotes: `segment_bytes = 67108864`\n\
          37:22 HOOK0103 error `max_age`: expected a duration such as `30s`, `10m` or `7d`, found `30` | write it like `max_age = \"30s\"`\n\
-         37:38 HOOK0104 error `max_bytes` is 0, which is out of its range | write a number of at least 1\n\
+         37:38 HOOK0104 error `max_bytes` is 0, which is out of its range | write a number from 1\n\
          38:15 HOOK0104 error `when_pinned` cannot be `drop` | did you mean `drop_oldest`? it can be: `block`, `drop_oldest`\n\
          39:14 HOOK0104 error `max_pinned` is too large | write a smaller number",
     );
