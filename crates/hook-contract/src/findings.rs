@@ -104,6 +104,12 @@ impl<'t> Findings<'t> {
         self.found.iter().any(|finding| finding.code == code)
     }
 
+    /// Whether something was found under that code at a place that holds the whole span.
+    pub(crate) fn covers(&self, code: &'static Code, span: &Range<usize>) -> bool {
+        let holds = |found: &Range<usize>| found.start <= span.start && span.end <= found.end;
+        self.found.iter().any(|finding| finding.code == code && finding.span.as_ref().is_some_and(holds))
+    }
+
     /// The problems in the order of the text; those without a place come last.
     pub(crate) fn into_problems(mut self, is_strict: bool) -> Vec<Problem> {
         let found = std::mem::take(&mut self.found);

@@ -32,6 +32,7 @@ mod suggest;
 mod text;
 mod topics;
 mod tree;
+mod ways;
 mod words;
 pub mod written;
 
@@ -112,7 +113,7 @@ pub fn check(file: &str, text: &str, catalog: &Catalog, options: &Options) -> Ch
     let text_index = Text::new(file, text);
     let mut findings = Findings::new(&text_index);
     let tree = tree::parse(text, &mut findings);
-    secrets::find(&tree, &mut findings);
+    secrets::find(text, &tree, &mut findings);
     if findings.has(&codes::SYNTAX) {
         // What was recovered is a guess; its problems would be echoes.
         return Checked { problems: findings.into_problems(true), plan: None, resolved: Vec::new() };

@@ -58,9 +58,16 @@ const SECRET_ENDINGS: &[&str] = &[
 ];
 const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
-/// Finds every secret in the tree.
-pub(crate) fn find(root: &Node, findings: &mut Findings<'_>) {
+/// Finds every secret in the tree, and tokens of well-known services in the rest of the text, comments included.
+pub(crate) fn find(text: &str, root: &Node, findings: &mut Findings<'_>) {
     visit(root, &mut Vec::new(), findings);
+    for token in tokens(text) {
+        if !findings.covers(&codes::SECRET_IN_FILE, &token) {
+            findings.hide(&text[token.clone()]);
+            let help = "take it out, of comments too; if this file was shared, replace the secret";
+            findings.error(&codes::SECRET_IN_FILE, token, "this looks like a secret", help);
+        }
+    }
 }
 
 fn visit<'t>(node: &'t Node, path: &mut Vec<&'t str>, findings: &mut Findings<'_>) {

@@ -37,6 +37,7 @@ fn a_secret_is_found_in_every_mode_and_shown_nowhere() {
             "[app]\nid = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\ndescription = '''-----BEGIN PRIVATE KEY-----\n{CANARY}\n'''"
         ),
         format!("[transports.t]\ndriver = \"stdio_jsonrpc\"\nenv = {{ API_TOKEN = \"{CANARY}\" }}"),
+        format!("# token = \"ghp_{CANARY}\"\n[app]"),
         format!("[log]\nwhen_pinned = \"AKIA{CANARY}\""),
     ];
     let profile = "\n[profiles.p]\nlabel = \"x\"\nsmash_adapters = [\"o\"]\n";
