@@ -116,6 +116,11 @@ fn destination(
         let message =
             format!("route `{}` is active in profile `{profile}`, but its destination `{id}` is not", route.id);
         let help = format!("add `{id}` to `smash_adapters` of the profile, or take the route out of it");
-        check.findings.error(&codes::INACTIVE_DESTINATION, node.span.clone(), message, help);
+        let destinations = route.written.as_ref().map(|route| route.destinations.as_slice()).unwrap_or_default();
+        let is_optional = destinations.iter().any(|other| other.adapter_id.as_str() == id && !other.required);
+        match is_optional {
+            true => check.findings.warning(&codes::INACTIVE_DESTINATION, node.span.clone(), message, help),
+            false => check.findings.error(&codes::INACTIVE_DESTINATION, node.span.clone(), message, help),
+        }
     }
 }

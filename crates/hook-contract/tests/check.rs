@@ -455,6 +455,21 @@ fn a_second_destination_of_one_name_is_refused() {
 }
 
 #[test]
+fn an_inactive_destination_is_an_error_where_it_is_required() {
+    let other = "[[smash.egress_adapters]]\nid = \"other\"\ndriver = \"kafka_output\"\n\n[profiles.other]\nlabel = \"x\"\nsmash_adapters = [\"other\"]\n";
+    let with = |destination: &str| {
+        let text =
+            VALID.replace("{ adapter_id = \"file-out\" }", &format!("{{ adapter_id = \"file-out\" }}, {destination}"));
+        checked(&format!("{text}\n{other}"))
+    };
+    let required = with("{ adapter_id = \"other\" }");
+    assert!(required.plan.is_none() && of(&codes::INACTIVE_DESTINATION, &required.problems).len() == 1);
+    let optional = with("{ adapter_id = \"other\", required = false }");
+    assert_eq!(of(&codes::INACTIVE_DESTINATION, &optional.problems).len(), 1);
+    assert_eq!(optional.plan.unwrap().smash.routes[0].destinations.len(), 1);
+}
+
+#[test]
 fn kafka_is_known_and_refused_and_the_embedded_log_has_no_keys() {
     assert!(problems_adding("[backbone]\ndriver = \"kafka\"\nbrokers = \"b:9092\"\n").contains("HOOK0132"));
     assert!(

@@ -198,7 +198,7 @@ pub static INACTIVE_DESTINATION: Code = Code {
     title: "A destination of an active route is not active",
     is_security_critical: false,
     about: "A profile activates exactly what it lists. It lists the route, but not the adapter that the route delivers \
-            to. In debug mode the route runs without that destination.",
+            to. In debug mode, and where the destination has `required = false`, the route runs without it.",
     wrong: concat!(
         flow!(),
         "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\"]\n\
