@@ -318,6 +318,7 @@ impl EmbeddedLog {
 
     fn writable(&self) -> Result<(), LogError> {
         match &self.owned {
+            Some(_) if self.is_closed() => Err(LogError::Closed),
             Some(_) => Ok(()),
             None => Err(LogError::Unavailable("the log is open for reading only".to_owned())),
         }
@@ -372,6 +373,19 @@ impl Log for EmbeddedLog {
 
     fn note(&self, record: NewRecord) {
         self.chain(self.topics.chain_of(&record.topic)).queue.note(record);
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        // Notes go with the next batch of their chain, whatever is in it.
+        let flush = |kind| self.append_to(kind, Append::default());
+        Box::pin(async move {
+            for kind in ChainKind::ALL {
+                if self.chain(kind).queue.has_notes() {
+                    flush(kind).await?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn create_cursor(&self, cursor: &Cursor) -> BoxFuture<'_, Result<bool, LogError>> {
@@ -489,7 +503,8 @@ impl Log for EmbeddedLog {
                 cursor.partitions.extend(known.progress.iter().map(progress));
             }
         }
-        log.partitions.sort_unstable_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
+        log.partitions
+            .sort_unstable_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
         for cursor in &mut cursors {
             cursor.partitions.sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         }

@@ -31,9 +31,7 @@ impl Ownership {
             Err(TryLockError::Error(error)) => return Err(OpenError::io("lock", &path)(error)),
         }
         let process = format!("{}\n", std::process::id());
-        file.set_len(0)
-            .and_then(|()| file.write_all(process.as_bytes()))
-            .map_err(OpenError::io("write to", &path))?;
+        file.set_len(0).and_then(|()| file.write_all(process.as_bytes())).map_err(OpenError::io("write to", &path))?;
         Ok(Self { _locked: file })
     }
 }

@@ -157,6 +157,11 @@ fn position(of: &str, offset: u64) -> Position {
     Position { topic: topic(of), partition: 0, offset }
 }
 
+/// A time of the day at which a [`ManualClock`] stands: what is older is not kept.
+fn second_of_day(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).expect("a time within range")
+}
+
 fn numbers(range: std::ops::Range<u32>) -> impl Iterator<Item = String> {
     range.map(|number| number.to_string())
 }
@@ -308,7 +313,7 @@ pub async fn a_cursor_from_now_sees_only_what_comes_after(fixture: &dyn LogFixtu
 /// The first record of that time or a later one, also where times step back.
 pub async fn a_cursor_from_a_time_begins_at_its_first_record(fixture: &dyn LogFixture) {
     let log = fixture.open().await;
-    let at = |second| Timestamp::from_second(second).expect("a time within range");
+    let at = second_of_day;
     let records = [10, 30, 20, 40].map(|second| NewRecord { time: at(second), ..record(EVENTS, second.to_string()) });
     append(&*log, records.to_vec()).await;
     let mut subscriptions = Vec::new();
@@ -530,7 +535,7 @@ pub async fn a_scan_ends_at_what_was_durable_when_it_began(fixture: &dyn LogFixt
 /// In each topic at the first record of that time or later.
 pub async fn a_scan_begins_at_a_time(fixture: &dyn LogFixture) {
     let log = fixture.open().await;
-    let at = |second| Timestamp::from_second(second).expect("a time within range");
+    let at = second_of_day;
     for second in [10, 30, 20, 40] {
         let record = |topic| NewRecord { time: at(second), ..record(topic, second.to_string()) };
         append(&*log, vec![record(EVENTS), record("other")]).await;
@@ -544,7 +549,7 @@ pub async fn a_scan_begins_at_a_time(fixture: &dyn LogFixture) {
 /// Oldest first, also over topics that the log keeps apart.
 pub async fn a_scan_of_several_topics_goes_by_age(fixture: &dyn LogFixture) {
     let log = fixture.open().await;
-    let at = |second| Timestamp::from_second(second).expect("a time within range");
+    let at = second_of_day;
     for (second, topic) in [EVENTS, DEAD_LETTERS, "other", DEAD_LETTERS, EVENTS].into_iter().enumerate() {
         let time = at(i64::try_from(second).expect("a small number"));
         append(&*log, vec![NewRecord { time, ..record(topic, second.to_string()) }]).await;

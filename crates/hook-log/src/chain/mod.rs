@@ -16,8 +16,8 @@ use std::{
 use hook_core::{clock::SharedClock, ports::log::LogError, progress::Ranges};
 use tokio::sync::watch;
 
-pub(crate) use queue::Queue;
 pub(crate) use batch::{by_partition, size};
+pub(crate) use queue::Queue;
 pub(crate) use request::{AppendRequest, CursorStart, MakeCursor, Request};
 
 use crate::{

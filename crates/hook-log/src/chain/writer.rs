@@ -70,8 +70,7 @@ impl Drop for EndOfThread {
 
 impl Writer {
     pub(super) fn new(chain: Arc<Chain>, limits: Limits, seen: Seen, active: Active) -> Self {
-        let ends =
-            chain.state().partitions.iter().map(|partition| (partition.topic.clone(), partition.end)).collect();
+        let ends = chain.state().partitions.iter().map(|partition| (partition.topic.clone(), partition.end)).collect();
         Self {
             chain,
             limits,

@@ -28,9 +28,8 @@ pub(crate) async fn read(chain: &Arc<Chain>, positions: &[Position]) -> Result<V
         };
         reader.seek(place);
         let mut topics = Topics::new(TopicFilter::only(&position.topic));
-        let is_it = |data: &crate::format::Data<'_>| {
-            data.partition == position.partition && data.offset >= position.offset
-        };
+        let is_it =
+            |data: &crate::format::Data<'_>| data.partition == position.partition && data.offset >= position.offset;
         let records = reader.gather(tip, 1, &mut topics, |_, data| is_it(data)).await?;
         // Retention may have removed it in the meantime: then this is the oldest one behind it.
         found.push(records.into_iter().next().filter(|record| record.position == *position).map(compact));
