@@ -29,7 +29,7 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// Options of the measurement.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Events a second
     #[arg(long, default_value_t = 300)]
     rate: u32,
@@ -61,7 +61,7 @@ struct Report {
 
 /// Measures, and prints.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints its result")]
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let measured = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
     match measured.and_then(|runtime| runtime.block_on(measure(arguments))) {
         Ok(report) if arguments.json => println!("{}", serde_json::to_string(&report).unwrap_or_default()),

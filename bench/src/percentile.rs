@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The value below which so many hundredths of the sample lie (nearest rank). Sorts the sample.
-pub fn percentile(sample: &mut [Duration], hundredths: usize) -> Duration {
+pub(crate) fn percentile(sample: &mut [Duration], hundredths: usize) -> Duration {
     sample.sort_unstable();
     let rank = (sample.len() * hundredths).div_ceil(100).max(1);
     sample.get(rank - 1).copied().unwrap_or_default()

@@ -10,9 +10,9 @@ use tokio::{
 };
 
 /// A running pipeline. Killed when it is dropped.
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     /// Where webhooks are posted to.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _child: Child,
     _stdout: BufReader<ChildStdout>,
     _directory: TempDir,
@@ -30,7 +30,7 @@ struct Listener {
 
 impl Pipeline {
     /// Starts this very program as `hook up`, and waits until it is ready.
-    pub async fn start(contract: &str, environment: &[(&str, &str)]) -> Result<Self, String> {
+    pub(crate) async fn start(contract: &str, environment: &[(&str, &str)]) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let directory = tempfile::tempdir().map_err(text)?;
         let path = directory.path().join("contract.toml");

@@ -193,7 +193,9 @@ fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => deserializer.deserialize_map(Member(step)).ok()?,
         b'[' => {
-            let index: usize = step.parse().ok()?;
+            // RFC 6901, section 4: digits without a leading zero, and no sign.
+            let is_index = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
+            let index: usize = is_index.then(|| step.parse().ok()).flatten()?;
             let elements: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
             elements.get(index).copied()
         }
@@ -277,6 +279,8 @@ mod tests {
         assert_eq!(payload.scalar("/n").unwrap(), "7");
         assert_eq!(payload.scalar("/z"), None);
         assert!(payload.pointer("/z").is_some());
+        assert!(payload.pointer("/a/b/00").is_none());
+        assert!(payload.pointer("/a/b/+1").is_none());
         assert!(payload.pointer("/a/q").is_none());
         assert!(payload.pointer("/n/q").is_none());
         assert!(payload.pointer("no-slash").is_none());

@@ -376,13 +376,10 @@ impl Log for EmbeddedLog {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), LogError>> {
-        // Notes go with the next batch of their chain, whatever is in it.
-        let flush = |kind| self.append_to(kind, Append::default());
         Box::pin(async move {
+            // Notes go with the next batch of their chain, whatever is in it; one that is being written comes before it.
             for kind in ChainKind::ALL {
-                if self.chain(kind).queue.has_notes() {
-                    flush(kind).await?;
-                }
+                self.append_to(kind, Append::default()).await?;
             }
             Ok(())
         })

@@ -12,6 +12,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("hook-runtime", 2),
     ("hook-admin", 3),
     ("hook-cli", 4),
+    ("hook-bench", 5),
     ("xtask", 5),
 ];
 

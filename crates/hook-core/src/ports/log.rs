@@ -167,6 +167,9 @@ pub trait Log: Send + Sync + 'static {
     /// Stores a record some time soon, without an answer. Where the queue is full the record is dropped and counted.
     fn note(&self, record: NewRecord);
 
+    /// Makes durable, and so readable, whatever was given to `note` before the call.
+    fn flush(&self) -> BoxFuture<'_, Result<(), LogError>>;
+
     /// Makes a cursor where it does not exist; durable when this resolves. `true` where it was made.
     fn create_cursor(&self, cursor: &Cursor) -> BoxFuture<'_, Result<bool, LogError>>;
 

@@ -97,11 +97,6 @@ impl Queue {
         }
     }
 
-    /// Whether notes wait to be written.
-    pub(crate) fn has_notes(&self) -> bool {
-        !self.waiting().notes.is_empty()
-    }
-
     /// Counts notes that were dropped.
     pub(super) fn dropped(&self, count: u64) {
         self.dropped_notes.fetch_add(count, Ordering::Relaxed);

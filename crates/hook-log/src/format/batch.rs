@@ -51,7 +51,7 @@ pub(crate) fn proves_damage(segment: &[u8], bad_start: u64, bad: u64, seed: u32)
         }
         let Some(checked) = check(&segment[at..], seed) else { return false };
         let Some((start, Frame::BatchEnd { synced, .. })) = parse(checked.payload) else { return false };
-        let is_behind = start > bad_start && start < at as u64;
+        let is_behind = start > bad_start && start <= at as u64;
         is_behind && synced > bad && next_batch(segment, start, seed).is_ok_and(|batch| batch.synced == synced)
     };
     let pattern = END_LENGTH.to_le_bytes();
@@ -66,4 +66,61 @@ pub(crate) fn proves_damage(segment: &[u8], bad_start: u64, bad: u64, seed: u32)
         at += 1;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use hook_core::{Timestamp, names::TopicName, ports::log::NewRecord};
+
+    use super::{super::Encoder, *};
+
+    const SEED: u32 = 7;
+
+    /// A batch of one record, at that position.
+    fn batch(at: usize, body: &[u8], synced: u64, seed: u32) -> Vec<u8> {
+        let mut buffer = BytesMut::new();
+        let mut batch = Encoder::new(&mut buffer, at as u64, seed);
+        let record = NewRecord {
+            topic: TopicName::new("t").unwrap(),
+            key: None,
+            time: Timestamp::UNIX_EPOCH,
+            header: Default::default(),
+            body: body.to_vec().into(),
+        };
+        batch.data(&record, 0, 0);
+        batch.end(synced);
+        buffer.to_vec()
+    }
+
+    #[test]
+    fn a_batch_proves_what_was_synced_before_it() {
+        let mut segment = batch(0, b"first", 0, SEED);
+        let end = segment.len();
+        segment.extend(batch(end, b"second", end as u64, SEED));
+        assert!(proves_damage(&segment, 0, 20, SEED));
+        assert!(!proves_damage(&segment, end as u64, end as u64 + 20, SEED), "a batch proves itself");
+        let mut unsynced = batch(0, b"first", 0, SEED);
+        unsynced.extend(batch(end, b"second", 0, SEED));
+        assert!(!proves_damage(&unsynced, 0, 20, SEED));
+    }
+
+    #[test]
+    fn a_body_that_holds_a_batch_of_its_very_place_proves_nothing() {
+        let begin = batch(0, b"", 0, SEED).len() - END_LENGTH as usize - PREFIX;
+        let forged = |seed| batch(0, &batch(begin, b"forged", begin as u64, seed), 0, SEED);
+        assert!(proves_damage(&forged(SEED), 0, 20, SEED), "the forgery is none, so that this test shows nothing");
+        assert!(!proves_damage(&forged(SEED + 1), 0, 20, SEED));
+    }
+
+    #[test]
+    fn a_batch_with_any_byte_flipped_is_bad() {
+        let whole = batch(0, b"body", 0, SEED);
+        assert_eq!(next_batch(&whole, 0, SEED).map(|batch| batch.end), Ok(whole.len() as u64));
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            assert!(next_batch(&bytes, 0, SEED).is_err(), "byte {at}");
+        }
+    }
 }

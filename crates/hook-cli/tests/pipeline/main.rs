@@ -1,0 +1,26 @@
+//! The binary, end to end: real processes, real signatures, a real disk, and a receiver that misbehaves as it is told.
+//!
+//! | module | promises |
+//! |---|---|
+//! | [`answers`] | what a sender is told, and what is then stored |
+//! | [`delivery`] | what destinations get, and what happens where they fail |
+//! | [`questions`] | what `events`, `dlq`, `explain` and `replay` say |
+//! | [`lifecycle`] | starts, ends, restarts, roles and cursors |
+//! | [`commands`] | `demo`, `send` and `test` |
+//! | [`abuse`] | a thousand bad requests cost nothing |
+//! | [`kill`] | SIGKILL loses nothing that was acknowledged |
+//! | [`isolation`] | a bad destination is nobody else's problem |
+//! | [`canary`] | secrets and payloads are written nowhere |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod abuse;
+mod answers;
+mod canary;
+mod commands;
+mod delivery;
+mod isolation;
+mod kill;
+mod lifecycle;
+mod questions;
+mod support;
