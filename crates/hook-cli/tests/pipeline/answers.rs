@@ -80,7 +80,10 @@ fn a_signed_event_of_every_provider_reaches_every_destination_unchanged() {
         assert_eq!(in_file, envelope);
         let topics: Vec<_> = home.run(&format!("events list --source {source} --json")).ok().lines();
         let topics: Vec<_> = topics.iter().map(|event| text(event, "/topic")).collect();
-        assert!(topics.contains(&format!("webhooks.{source}").as_str()) && topics.contains(&"webhooks.core"), "{topics:?}");
+        assert!(
+            topics.contains(&format!("webhooks.{source}").as_str()) && topics.contains(&"webhooks.core"),
+            "{topics:?}"
+        );
     }
 }
 
@@ -132,7 +135,8 @@ fn copies_that_race_are_stored_once() {
         let senders: Vec<_> = (0..16).map(|_| scope.spawn(|| pipeline.post(&webhook))).collect();
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
-    let ids: std::collections::HashSet<_> = answers.iter().map(|answer| text(&answer.json(), "/event_id").to_owned()).collect();
+    let ids: std::collections::HashSet<_> =
+        answers.iter().map(|answer| text(&answer.json(), "/event_id").to_owned()).collect();
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!((ids.len(), accepted), (1, 1), "{answers:?}");
     poll_until("the event is relayed", || count_of_events(&home) == 2);
@@ -172,7 +176,11 @@ fn whatever_is_wrong_has_a_status_and_a_code_and_stores_nothing() {
         (signed("[1]"), 400, "malformed_body"),
         (signed("{\"a\": 1, \"a\": 2}"), 400, "malformed_body"),
         (signed("{\"a\": 1} {}"), 400, "malformed_body"),
-        (sign::github("issues", "delivery-1", [b"{\"a\": \"".as_slice(), &[0xff], b"\"}"].concat()), 400, "malformed_body"),
+        (
+            sign::github("issues", "delivery-1", [b"{\"a\": \"".as_slice(), &[0xff], b"\"}"].concat()),
+            400,
+            "malformed_body",
+        ),
         (signed(&format!("{}{}", "{\"a\":".repeat(129), "}".repeat(129))), 400, "malformed_body"),
     ];
     for (webhook, status, code) in cases {
@@ -201,7 +209,8 @@ fn a_source_whose_secret_is_not_set_refuses_everything_and_ready_says_so() {
     let empty_key = sign::github_with("", "issues", "delivery-1", "{}");
     check_refused(&pipeline.post(&empty_key), 401, "no_secret");
     let sources = pipeline.status()["sources"].clone();
-    let state = |name| sources.as_array().unwrap().iter().find(|source| source["source"] == name).unwrap()["state"].clone();
+    let state =
+        |name| sources.as_array().unwrap().iter().find(|source| source["source"] == name).unwrap()["state"].clone();
     assert_eq!((state("github"), state("linear")), (json!("no secret"), json!("ready")));
 }
 

@@ -120,7 +120,8 @@ fn a_key_that_is_held_waits_and_other_keys_go_on() {
         Some("stuck") => Reply::status(400),
         _ => Reply::status(200),
     });
-    let (home, pipeline) = to(&receiver, "on_give_up = \"hold\"\nretry = { max_retries = 1, base_ms = 10, cap_ms = 50 }");
+    let (home, pipeline) =
+        to(&receiver, "on_give_up = \"hold\"\nretry = { max_retries = 1, base_ms = 10, cap_ms = 50 }");
     pipeline.accept(&sign::issue(1, "stuck"));
     let behind = pipeline.accept(&sign::issue(1, "behind"));
     receiver.taken(&pipeline.accept(&sign::issue(2, "free")));
@@ -136,7 +137,9 @@ fn a_key_that_is_held_waits_and_other_keys_go_on() {
 #[test]
 fn a_stored_event_that_no_smash_route_takes_is_counted_and_goes_where_the_policy_says() {
     let receiver = Receiver::start();
-    let filtered = |contract: Contract| contract.http_output("service", &receiver, "").smash_keys("event_filters = [\"issues.*\"]");
+    let filtered = |contract: Contract| {
+        contract.http_output("service", &receiver, "").smash_keys("event_filters = [\"issues.*\"]")
+    };
     let home = Home::new(&filtered(Contract::new()));
     let pipeline = home.up();
     let unrouted = pipeline.accept(&sign::github("push", "delivery-1", "{}"));
@@ -184,7 +187,7 @@ fn a_service_may_want_the_payload_alone_or_a_cloud_event() {
     let [payload, cloud_event] = receivers.each_ref().map(|receiver| receiver.wait_for(1).remove(0));
     assert_eq!((payload.body.as_slice(), payload.header("x-team")), (webhook.body.as_slice(), "a"));
     payload.check_signature();
-    assert_eq!(cloud_event.header("content-type"), "application/cloudevents+json; charset=utf-8");
+    assert_eq!(cloud_event.header("content-type"), "application/cloudevents+json");
     let cloud_event = cloud_event.json();
     assert_eq!((text(&cloud_event, "/specversion"), text(&cloud_event, "/id")), ("1.0", id.as_str()));
     assert_eq!(cloud_event["data"], serde_json::from_slice::<serde_json::Value>(&webhook.body).unwrap());

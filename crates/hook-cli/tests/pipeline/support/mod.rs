@@ -38,7 +38,10 @@ pub(crate) fn poll_until(what: &str, mut is_so: impl FnMut() -> bool) {
     poll(what, || is_so().then_some(()));
 }
 
-#[expect(clippy::disallowed_methods, reason = "the pause of a poll, or of a part that a test plays: nothing relies on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pause of a poll, or of a part that a test plays: nothing relies on it"
+)]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -47,13 +47,7 @@ impl Pipeline {
             }
         });
         let said = first.recv_timeout(PATIENCE);
-        let mut pipeline = Self {
-            child,
-            ready: Value::Null,
-            stdout,
-            reader: Some(reader),
-            stderr: stderr.to_owned(),
-        };
+        let mut pipeline = Self { child, ready: Value::Null, stdout, reader: Some(reader), stderr: stderr.to_owned() };
         let line = said.unwrap_or_else(|_| panic!("not ready: {}", pipeline.stderr()));
         pipeline.ready = serde_json::from_str(&line).unwrap();
         pipeline
@@ -134,11 +128,17 @@ impl Pipeline {
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Sends a signal.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// SIGTERM, and waits for the end.
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("TERM");
         let status = poll("the pipeline has drained", || self.child.try_wait().unwrap());
         // The pipe is read to its end, so that nothing of stdout is missed.
         self.reader.take().unwrap().join().unwrap();

@@ -43,7 +43,8 @@ impl Delivery {
     /// Fails where our signature does not prove this delivery.
     #[track_caller]
     pub(crate) fn check_signature(&self) {
-        let [id, time, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| self.header(name));
+        let [id, time, signature] =
+            ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| self.header(name));
         sign::check_standard(secrets::SIGNING, id, time, signature, &self.body).unwrap();
     }
 }
