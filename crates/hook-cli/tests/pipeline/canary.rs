@@ -1,6 +1,10 @@
 //! Secrets and payloads that nobody asked for are written nowhere.
 
-use crate::support::{Contract, Home, Receiver, Reply, home::files_below, poll, sign, text};
+use crate::support::{
+    Contract, Home, Receiver, Reply,
+    home::{files_below, run},
+    poll, sign, text,
+};
 
 /// In every secret.
 const SECRET: &str = "canary7secret";
@@ -77,12 +81,15 @@ fn no_secret_and_no_payload_is_found_in_what_the_pipeline_writes() {
     }
     // These tell of events and of the environment, and are not asked for payloads or secrets.
     let stories = [&accepted, &retried, &refused].map(|id| format!("explain {id}"));
-    let commands = ["config show", "config validate --with-env", "debug env", "debug capabilities", "test env"];
-    for command in commands.into_iter().chain(stories.iter().map(String::as_str)) {
-        for command in [command.to_owned(), format!("{command} --json")] {
-            let ran = home.run(&command).ok();
-            written.push((command, ran.stdout + &ran.stderr));
-        }
+    let about_the_log = stories.iter().map(String::as_str).chain(["test env"]).map(|arguments| home.run(arguments));
+    let about_the_contract = ["config show", "config validate --with-env", "debug env", "debug capabilities"];
+    let about_the_contract = about_the_contract
+        .into_iter()
+        .flat_map(|arguments| [arguments.to_owned(), format!("{arguments} --json")])
+        .map(|arguments| run(home.bare(&arguments), &arguments));
+    for ran in about_the_log.chain(about_the_contract) {
+        let ran = ran.ok();
+        written.push((format!("{ran:?}"), ran.stdout + &ran.stderr));
     }
     let listed = home.run("events list").ok();
     written.push(("events list".into(), listed.stdout + &listed.stderr));

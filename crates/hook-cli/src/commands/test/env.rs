@@ -120,7 +120,9 @@ fn variables(plan: &Plan, secrets: &Arc<dyn SecretStore>) -> Vec<Check> {
 
 /// Whether the log could be kept there, and how long a durable write takes.
 fn disk(directory: &Path) -> Result<String, String> {
-    let place = std::iter::successors(Some(directory), |path| path.parent()).find(|path| path.is_dir());
+    // Above a relative path there is nothing, and that is no directory.
+    let absolute = std::path::absolute(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let place = absolute.ancestors().find(|path| path.is_dir());
     let place = place.ok_or_else(|| format!("{} and no directory above it exists", directory.display()))?;
     let measure = || -> std::io::Result<Duration> {
         let mut file = tempfile::tempfile_in(place)?;
