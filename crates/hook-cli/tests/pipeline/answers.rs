@@ -300,3 +300,35 @@ fn an_error_in_http_itself_is_answered_and_the_next_connection_is_served() {
     }
     pipeline.accept(&sign::issue(1, "delivery-1"));
 }
+
+#[test]
+fn a_log_that_may_hold_no_more_answers_503_until_there_is_room() {
+    let receiver = Receiver::start();
+    receiver.go_down();
+    let small = "[log]\nsegment_bytes = 65536\nmax_pinned = 200000";
+    let home = Home::new(&Contract::new().http_output("service", &receiver, "").with(small));
+    let pipeline = home.up();
+    let big = |number: usize| {
+        let mut body = sign::issue_body(1, &"x".repeat(10_000));
+        body["number"] = number.into();
+        sign::github("issues", &format!("delivery-{number}"), body.to_string())
+    };
+    let mut accepted = Vec::new();
+    let refused = loop {
+        let answer = pipeline.post(&big(accepted.len()));
+        match answer.status {
+            202 => accepted.push(text(&answer.json(), "/event_id").to_owned()),
+            _ => break answer,
+        }
+        assert!(accepted.len() < 100, "a megabyte is more than 200000 bytes");
+    };
+    check_refused(&refused, 503, "log_unavailable");
+    assert!(refused.header("retry-after").is_some());
+    assert!(!accepted.is_empty());
+
+    receiver.come_back();
+    accepted.iter().for_each(|id| drop(receiver.taken(id)));
+    // The sender does as it was told: the refused delivery has left no mark and is taken now.
+    let again = big(accepted.len());
+    poll_until("there is room again", || pipeline.post(&again).status == 202);
+}

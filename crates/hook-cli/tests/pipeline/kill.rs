@@ -1,8 +1,9 @@
 //! SIGKILL under load: what was acknowledged is delivered, and in order.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
+    process::Stdio,
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
@@ -14,9 +15,9 @@ use crate::support::{Contract, Home, Receiver, http::Connection, pause, receiver
 const ROUNDS: u32 = 10;
 /// So many senders, each with a key of its own: an issue of one repository.
 const SENDERS: u64 = 6;
-/// After the last restart everything that is left must arrive within this, on a busy machine and in a debug build.
-/// Nothing that waits for a timer (the shortest that could matter is the receiver's time-out) is as quick.
-const PROMPTLY: Duration = Duration::from_secs(4);
+/// After the last restart everything that is left must arrive within this. It takes a tenth of a second in a debug build
+/// on an idle machine; the rest is for a busy one.
+const PROMPTLY: Duration = Duration::from_secs(2);
 
 /// What the senders share with the one who kills.
 #[derive(Default)]
@@ -110,7 +111,7 @@ fn key_and_number(delivery: &Delivery) -> (u64, u64) {
 /// For each key, the numbers in the order in which they came first.
 fn first_deliveries(deliveries: &[Delivery]) -> HashMap<u64, Vec<u64>> {
     let mut first: HashMap<u64, Vec<u64>> = HashMap::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (key, number) in deliveries.iter().map(key_and_number) {
         if seen.insert((key, number)) {
             first.entry(key).or_default().push(number);
@@ -136,9 +137,15 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
             }))
         });
         for round in 1..=ROUNDS {
+            // A start that is killed half-way must not hurt the next one.
+            let mut half_started =
+                home.command("up --json").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            pause(Duration::from_micros(random.u64(0..40_000)));
+            half_started.kill().unwrap();
+            half_started.wait().unwrap();
             let pipeline = home.up();
             load.change(|state| state.address = Some(pipeline.ingress()));
-            load.wait_for(random.u64(20..200));
+            load.wait_for(random.u64(50..400));
             pause(Duration::from_micros(random.u64(0..20_000)));
             pipeline.kill();
             load.change(|state| {
@@ -151,14 +158,16 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
     let _pipeline = home.up();
     let ready = Instant::now();
     let acknowledged = load.state.lock().unwrap().acknowledged.clone();
-    let is_complete = |all: &[Delivery]| {
-        let first = first_deliveries(all);
-        acknowledged.iter().all(|(key, count)| {
-            let got = first.get(key).map_or(&[][..], Vec::as_slice);
-            (0..*count).all(|number| got.contains(&number))
-        })
-    };
-    receiver.wait("everything that was acknowledged has arrived", |all| is_complete(all).then_some(()));
+    let mut missing: HashSet<_> =
+        acknowledged.iter().flat_map(|(key, count)| (0..*count).map(|number| (*key, number))).collect();
+    let mut looked_at = 0;
+    receiver.wait("everything that was acknowledged has arrived", |all| {
+        for delivery in &all[looked_at..] {
+            missing.remove(&key_and_number(delivery));
+        }
+        looked_at = all.len();
+        missing.is_empty().then_some(())
+    });
     let took = ready.elapsed();
 
     let deliveries = receiver.deliveries();

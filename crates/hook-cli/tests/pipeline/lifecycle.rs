@@ -1,6 +1,10 @@
 //! Starts, ends and restarts; one role at a time; where cursors begin and what becomes of those left behind.
 
-use std::{net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -104,6 +108,28 @@ fn sigterm_finishes_what_has_begun_and_ends_with_0() {
 }
 
 #[test]
+fn ctrl_c_drains_and_a_second_signal_ends_at_once() {
+    let receiver = Receiver::start();
+    receiver.script(|_, _| Reply { after: Duration::from_secs(3), ..Reply::status(200) });
+    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let mut pipeline = home.up();
+    let id = pipeline.accept(&sign::issue(1, "delivery-1"));
+    receiver.wait_for(1);
+    let began = Instant::now();
+    pipeline.signal("INT");
+    poll_until("it drains", || pipeline.logs().iter().any(|line| line["signal"] == "Ctrl-C"));
+    assert!(pipeline.is_alive(), "it waits for what is in flight");
+    assert_eq!(pipeline.terminate().code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(3), "the second signal was not heard");
+
+    // What was not waited for is done again.
+    receiver.script(|_, _| Reply::status(200));
+    let _pipeline = home.up();
+    receiver
+        .wait("it came twice", |all| (all.iter().filter(|delivery| delivery.id() == id).count() == 2).then_some(()));
+}
+
+#[test]
 fn sigterm_waits_for_no_destination_that_is_down() {
     let receiver = Receiver::start();
     receiver.go_down();
@@ -140,6 +166,20 @@ fn each_role_runs_alone_on_what_the_others_left() {
     assert_eq!(up.post(&webhook).code(), "duplicate");
     receiver.taken(&up.accept(&sign::issue(1, "delivery-2")));
     assert_eq!(receiver.deliveries().len(), 2, "nothing is delivered twice");
+}
+
+#[test]
+fn a_route_straight_into_the_core_topic_needs_no_relay() {
+    let receiver = Receiver::start();
+    let home = Home::new(&Contract::new().target_topic("webhooks.core").http_output("service", &receiver, ""));
+    let mut serve = home.start("serve");
+    let id = serve.accept(&sign::issue(1, "delivery-1"));
+    assert!(serve.terminate().success());
+    let mut smash = home.start("smash");
+    receiver.taken(&id).check_signature();
+    assert!(smash.terminate().success());
+    let stored = home.run("events list --json").ok().lines();
+    assert_eq!(stored.iter().map(|event| text(event, "/topic")).collect::<Vec<_>>(), ["webhooks.core"]);
 }
 
 #[test]

@@ -50,9 +50,9 @@ fn events_are_listed_with_their_place_and_filtered() {
         let events = home.run(&format!("events list --json {arguments}")).ok().lines();
         events.iter().map(|event| text(event, "/id").to_owned()).collect()
     };
-    assert_eq!(ids("--topic webhooks.core"), [first.clone(), second.clone()]);
-    assert_eq!(ids("--topic webhooks.core --type issues.*"), [first.clone()]);
-    assert_eq!(ids("--topic webhooks.core --limit 1"), [second.clone()]);
+    assert_eq!(ids("--topic webhooks.core"), [first.as_str(), second.as_str()]);
+    assert_eq!(ids("--topic webhooks.core --type issues.*"), [first.as_str()]);
+    assert_eq!(ids("--topic webhooks.core --limit 1"), [second.as_str()]);
     assert_eq!(ids("--source linear"), Vec::<String>::new());
     assert_eq!(ids("--topic webhooks.core --since 1h").len(), 2);
     assert_eq!(home.run("events list --since tomorrow").code, 2);

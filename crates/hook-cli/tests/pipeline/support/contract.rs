@@ -51,6 +51,12 @@ impl Contract {
         self
     }
 
+    /// Another topic for the serve route, such as the core topic itself.
+    pub(crate) fn target_topic(mut self, topic: &str) -> Self {
+        self.target_topic = topic.into();
+        self
+    }
+
     /// Only this source is routed.
     pub(crate) fn serves_only(mut self, source: &str) -> Self {
         self.serve = source.into();
