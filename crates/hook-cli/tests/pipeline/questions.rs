@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Contract, Home, Pipeline, Receiver, keys, poll, sign, text};
+use crate::support::{Contract, Home, Pipeline, Receiver, Reply, keys, poll, sign, text};
 
 fn to(receiver: &Receiver) -> (Home, Pipeline) {
     let home = Home::new(&Contract::new().http_output("service", receiver, ""));
@@ -163,9 +163,12 @@ fn the_story_of_a_refused_request_tells_the_rule() {
 #[test]
 fn while_nothing_runs_the_log_itself_is_asked() {
     let receiver = Receiver::start();
-    receiver.answers(&[400]);
+    receiver.script(|delivery, _| match delivery.json()["payload"]["note"].as_str() {
+        Some("refused") => Reply::status(400),
+        _ => Reply::status(200),
+    });
     let (home, mut pipeline) = to(&receiver);
-    let refused = pipeline.accept(&sign::issue(1, "delivery-1"));
+    let refused = pipeline.accept(&sign::issue(1, "refused"));
     let id = pipeline.accept(&sign::issue(2, "delivery-2"));
     receiver.taken(&id);
     story(&home, &refused, |story| state(story) == "dead_lettered");
