@@ -12,7 +12,6 @@
 //! | `chain` | queue, writer thread, segments and retention of one chain |
 //! | `read` | subscriptions, scans and single records |
 //! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number"))]
 
 mod chain;
 pub mod disk;

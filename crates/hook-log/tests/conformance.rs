@@ -1,5 +1,6 @@
 //! The embedded log keeps the promises of the port: with one large segment, and with segments so small that every batch
 //! begins another one.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Acknowledged means durable: nothing is answered before its sync, and nothing is left of what failed.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 mod common;
 

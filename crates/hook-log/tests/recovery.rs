@@ -1,4 +1,5 @@
 //! Opening what a crash, a bad disk or another owner left behind.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The oldest segments go, and nothing that a pinning cursor needs.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 mod common;
 
@@ -38,11 +39,10 @@ async fn what_is_over_the_bytes_goes_and_cursors_stay() {
     let log = EmbeddedLog::open(by_bytes(&fixture, 4096)).unwrap();
     log.create_cursor(&cursor("c", EVENTS)).await.unwrap();
     let mut subscription = log.subscribe(&cursor("c", EVENTS)).unwrap();
-    append_segments(&fixture, &log, 10).await;
-    let done = positions(&take(&mut *subscription, 10).await);
-    subscription.commit(done[..9].to_vec()).unwrap();
-    append_segments(&fixture, &log, 40).await;
-    until(|| log.state().bytes - 4096 * 1024 < 4096 || log.state().bytes < 4096 + 400).await;
+    append_segments(&fixture, &log, 5).await;
+    let done = positions(&take(&mut *subscription, 5).await);
+    subscription.commit(done.clone()).unwrap();
+    append_segments(&fixture, &log, 45).await;
     until(|| start(&log) > 10).await;
     let kept = start(&log);
     let oldest = fixture.segments()[0].file_name().unwrap().to_owned();
@@ -52,7 +52,7 @@ async fn what_is_over_the_bytes_goes_and_cursors_stay() {
     let log = EmbeddedLog::open(by_bytes(&fixture, 4096)).unwrap();
     assert!(start(&log) >= kept);
     let progress = &log.state().cursors[0].partitions[0];
-    assert!(progress.watermark >= 9, "{progress:?}");
+    assert!(progress.watermark >= 5, "{progress:?}");
     let mut scan = log.scan(TopicFilter::only(&topic(EVENTS)), From::Earliest).unwrap();
     assert_eq!(drain(&mut *scan).await[0].position.offset, start(&log));
     // The cursor goes on at the oldest record that there is.

@@ -74,7 +74,7 @@ impl Writer {
         if oldest.latest_us.saturating_add(max_age_us) < self.chain.now_us() {
             return Some(Reason::Age);
         }
-        let is_over = self.limits.retention.max_bytes.is_some_and(|max| state.bytes() > max);
+        let is_over = self.limits.retention.max_bytes.is_some_and(|max| state.written() > max);
         is_over.then_some(Reason::Bytes)
     }
 

@@ -70,9 +70,14 @@ impl State {
         self.segments.get(usize::try_from(number.checked_sub(oldest)?).ok()?)
     }
 
-    /// Bytes on disk.
+    /// Bytes on disk, with what is allocated ahead.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.end.max(segment.allocated)).sum()
+    }
+
+    /// Bytes that were written.
+    pub(crate) fn written(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.end).sum()
     }
 
     fn add_partition(&mut self, topic: TopicName, partition: u32, start: u64) -> usize {
