@@ -1,0 +1,422 @@
+//! The roles on a log in memory and paused time: what a destination's answers lead to.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hook_contract::plan::{
+    AdminPlan, App, Backbone, BackboneDriver, Destination, EgressAdapter, GiveUp, LogPlan, Plan, Profile, Retention,
+    RetryPlan, Role, ServePlan, SmashPlan, SmashRoute, Unrouted, ValidationMode, WhenPinned,
+};
+use hook_core::{
+    BoxFuture, Timestamp,
+    clock::SystemClock,
+    envelope::{DeadLetter, Envelope, EventHeader, Meta},
+    event::EventId,
+    names::{AdapterId, AppId, EventType, Glob, RouteId, SourceName, TopicName},
+    outcome::{FailureClass, Outcome},
+    payload::Payload,
+    ports::{
+        egress::{CheckError, Delivery, EgressDriver},
+        log::{Append, From, Log, TopicFilter},
+    },
+    secret::Secrets,
+};
+use hook_runtime::{Handle, Start};
+use hook_testkit::MemoryLog;
+use tokio::{sync::Notify, time::Instant};
+
+/// What a scripted destination answers; by the event's type.
+type Answer = Box<dyn Fn(&str, u32) -> Outcome + Send + Sync>;
+
+/// A destination that answers by a script, and remembers what it was asked.
+struct Scripted {
+    answer: Mutex<Answer>,
+    asked: Mutex<Vec<(String, Instant)>>,
+    was_asked: Notify,
+}
+
+impl Scripted {
+    fn new(answer: impl Fn(&str, u32) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { answer: Mutex::new(Box::new(answer)), asked: Mutex::default(), was_asked: Notify::new() })
+    }
+
+    fn answer_from_now_on(&self, answer: impl Fn(&str, u32) -> Outcome + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Box::new(answer);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn times(&self, name: &str) -> Vec<Instant> {
+        self.asked.lock().unwrap().iter().filter(|(asked, _)| asked == name).map(|(_, at)| *at).collect()
+    }
+
+    async fn until(&self, is_enough: impl Fn(&[String]) -> bool) {
+        let wait = async {
+            loop {
+                let asked = self.was_asked.notified();
+                if is_enough(&self.asked()) {
+                    return;
+                }
+                asked.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(3600), wait).await.expect("within an hour of paused time");
+    }
+}
+
+impl EgressDriver for Scripted {
+    fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Outcome> {
+        let name = delivery.envelope.header.event_type.to_string();
+        self.asked.lock().unwrap().push((name.clone(), Instant::now()));
+        let outcome = (self.answer.lock().unwrap())(&name, delivery.attempt);
+        self.was_asked.notify_waiters();
+        Box::pin(async move { outcome })
+    }
+
+    fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A destination, and what the contract says of it.
+struct Case {
+    driver: Arc<Scripted>,
+    required: bool,
+    max_retries: u32,
+    on_give_up: GiveUp,
+}
+
+impl Case {
+    fn of(driver: &Arc<Scripted>) -> Self {
+        Self { driver: Arc::clone(driver), required: true, max_retries: 2, on_give_up: GiveUp::DeadLetter }
+    }
+}
+
+fn plan(case: &Case) -> Plan {
+    let retention = Retention { max_age: Duration::from_secs(86_400), max_bytes: None };
+    let adapter = AdapterId::new("out").unwrap();
+    let retry = RetryPlan {
+        max_retries: case.max_retries,
+        base: Duration::from_millis(500),
+        cap: Duration::from_secs(60),
+        max_age: None,
+    };
+    let dead_letters = TopicName::new("webhooks.dlq").unwrap();
+    let route = SmashRoute {
+        id: RouteId::new("route").unwrap(),
+        topics: TopicFilter { include: vec![Glob::new("webhooks.*")], unless_literal: vec![dead_letters.clone()] },
+        event_filters: Vec::new(),
+        destinations: vec![Destination { adapter: adapter.clone(), required: case.required, from: None }],
+    };
+    let driver: Arc<dyn EgressDriver> = case.driver.clone();
+    let adapter = EgressAdapter {
+        id: adapter,
+        driver_name: "scripted".into(),
+        driver,
+        plugins: Vec::new(),
+        retry,
+        on_give_up: case.on_give_up,
+        concurrency: 4,
+        max_ahead: 100,
+        settings: serde_json::Value::Null,
+    };
+    Plan {
+        app: App {
+            id: AppId::new("app").unwrap(),
+            name: "App".into(),
+            version: semver::Version::new(1, 0, 0),
+            description: None,
+        },
+        profile: Profile { name: "default".into(), label: None, env: BTreeMap::new() },
+        mode: ValidationMode::Strict,
+        sources: BTreeMap::new(),
+        serve: ServePlan::default(),
+        relay: None,
+        smash: SmashPlan { adapters: vec![adapter], routes: vec![route], unrouted: Unrouted::Count },
+        backbone: Backbone { driver: BackboneDriver::Embedded, is_declared: false },
+        log: LogPlan {
+            segment_bytes: 1 << 20,
+            events: retention,
+            dead_letters: retention,
+            journal: retention,
+            max_pinned: None,
+            when_pinned: WhenPinned::Block,
+        },
+        admin: AdminPlan { bind: ([127, 0, 0, 1], 0).into(), token_env: None },
+        dead_letters,
+        journal: TopicName::new("hook.journal").unwrap(),
+        environment: Vec::new(),
+    }
+}
+
+/// A running `smash` on a log in memory.
+struct Running {
+    handle: Handle,
+    log: Arc<dyn Log>,
+}
+
+impl Running {
+    async fn start(case: &Case) -> Self {
+        Self::start_on(case, Arc::new(MemoryLog::new(Arc::new(SystemClock)))).await
+    }
+
+    async fn start_on(case: &Case, log: Arc<dyn Log>) -> Self {
+        let secrets: Secrets = Arc::new(BTreeMap::new());
+        let start = Start {
+            plan: plan(case),
+            roles: vec![Role::Smash],
+            log: Arc::clone(&log),
+            secrets,
+            clock: Arc::new(SystemClock),
+            seed: 7,
+            instance: None,
+        };
+        Self { handle: hook_runtime::start(start).await.unwrap(), log }
+    }
+
+    /// Stores an event. Its type is its name in the tests; events of one key are delivered in order.
+    async fn store(&self, name: &str, key: Option<&str>) {
+        let header = EventHeader {
+            id: EventId::generate(),
+            source: SourceName::new("github").unwrap(),
+            event_type: EventType::new(name).unwrap(),
+            received_at: Timestamp::now(),
+            meta: Meta { route_key: key.map(str::to_owned), ..Meta::default() },
+        };
+        let payload = Payload::parse(bytes::Bytes::from_static(b"{}")).unwrap();
+        let record = Envelope { header, payload }.to_record(TopicName::new("webhooks.core").unwrap());
+        self.log.append(Append::one(record)).await.unwrap();
+    }
+
+    async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let topic = TopicName::new("webhooks.dlq").unwrap();
+        let mut scan = self.log.scan(TopicFilter::only(&topic), From::Earliest).unwrap();
+        scan.next(100).await.unwrap().iter().map(|record| DeadLetter::from_record(record).unwrap()).collect()
+    }
+
+    /// Waits until the destination's cursor is so far.
+    async fn until_done(&self, watermark: u64) {
+        let is_done = || {
+            let state = self.log.state();
+            let mut progress = state
+                .cursors
+                .iter()
+                .filter(|cursor| cursor.name.as_str() == "app.route.out")
+                .flat_map(|cursor| &cursor.partitions);
+            progress.any(|progress| progress.watermark >= watermark)
+        };
+        while !is_done() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn until_dead_letters(&self, count: usize) -> Vec<DeadLetter> {
+        let topic = TopicName::new("webhooks.dlq").unwrap();
+        loop {
+            let appended = self.log.appended(TopicFilter::only(&topic));
+            let letters = self.dead_letters().await;
+            if letters.len() >= count {
+                return letters;
+            }
+            appended.await;
+        }
+    }
+}
+
+fn delivered(_: &str, _: u32) -> Outcome {
+    Outcome::delivered("200")
+}
+
+fn count(asked: &[String], name: &str) -> usize {
+    asked.iter().filter(|asked| *asked == name).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_tried_max_retries_times_after_the_first_and_then_is_a_dead_letter() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Transient, "500"));
+    let running = Running::start(&Case::of(&driver)).await;
+    running.store("a", None).await;
+    let letters = running.until_dead_letters(1).await;
+    assert_eq!(driver.asked(), ["a", "a", "a"]);
+    assert_eq!((letters[0].header.attempts, letters[0].header.error.as_str()), (3, "500"));
+    assert_eq!(letters[0].header.destination, "route/out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_holds_its_own_key_and_no_other() {
+    let driver = Scripted::new(|name, attempt| match (name, attempt) {
+        ("a1", 1) => Outcome::failed(FailureClass::Transient, "500"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case::of(&driver)).await;
+    for (name, key) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b")] {
+        running.store(name, Some(key)).await;
+    }
+    driver.until(|asked| asked.len() == 5).await;
+    let asked = driver.asked();
+    let place = |name: &str| asked.iter().rposition(|asked| asked == name).unwrap();
+    assert!(place("a1") < place("a2"), "{asked:?}");
+    assert!(place("b1") < place("b2"), "{asked:?}");
+    assert!(place("b2") < place("a1"), "the other key does not wait: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_down_spends_nothing_and_gets_everything_in_order_when_it_returns() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Unreachable, "connection refused"));
+    let running = Running::start(&Case { max_retries: 0, ..Case::of(&driver) }).await;
+    for key in ["a", "b", "c"] {
+        for number in 1..=3 {
+            running.store(&format!("{key}{number}"), Some(key)).await;
+        }
+    }
+    driver.until(|asked| asked.len() >= 5).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let while_down = driver.asked().len();
+    assert!(while_down < 40, "only probes while the breaker is open: {while_down}");
+    assert!(running.handle.status().destinations[0].breaker_open_since.is_some());
+
+    driver.answer_from_now_on(delivered);
+    driver.until(|asked| ["a3", "b3", "c3"].iter().all(|name| count(asked, name) == 1)).await;
+    let after = &driver.asked()[while_down..];
+    for key in ["a", "b", "c"] {
+        let order: Vec<_> = after.iter().filter(|name| name.starts_with(key)).cloned().collect();
+        assert_eq!(order, [format!("{key}1"), format!("{key}2"), format!("{key}3")]);
+    }
+    assert!(running.dead_letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_event_does_not_shut_a_destination() {
+    let driver = Scripted::new(|name, _| match name {
+        "bad" => Outcome::failed(FailureClass::Transient, "500"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { max_retries: 20, ..Case::of(&driver) }).await;
+    running.store("bad", Some("a")).await;
+    running.until_dead_letters(1).await;
+    assert_eq!(count(&driver.asked(), "bad"), 21);
+    running.store("good", Some("b")).await;
+    driver.until(|asked| count(asked, "good") == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_is_a_dead_letter_at_once_and_the_key_goes_on() {
+    let driver = Scripted::new(|name, _| match name {
+        "a1" => Outcome::failed(FailureClass::Rejected, "400"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case::of(&driver)).await;
+    running.store("a1", Some("a")).await;
+    running.store("a2", Some("a")).await;
+    driver.until(|asked| count(asked, "a2") == 1).await;
+    assert_eq!(driver.asked(), ["a1", "a2"]);
+    assert_eq!(running.dead_letters().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_token_empties_nothing_into_the_dead_letters() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Misconfigured, "401"));
+    let running = Running::start(&Case { max_retries: 0, ..Case::of(&driver) }).await;
+    for number in 0..10 {
+        running.store(&format!("e{number}"), None).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(running.dead_letters().await.is_empty());
+    driver.answer_from_now_on(delivered);
+    driver.until(|asked| (0..10).all(|number| count(asked, &format!("e{number}")) >= 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_alone_is_refused_as_misconfigured_is_given_up() {
+    let driver = Scripted::new(|name, _| match name {
+        "odd" => Outcome::failed(FailureClass::Misconfigured, "403"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case::of(&driver)).await;
+    running.store("odd", None).await;
+    for number in 0..3 {
+        running.store(&format!("e{number}"), None).await;
+    }
+    assert_eq!(running.until_dead_letters(1).await[0].header.event.event_type.as_str(), "odd");
+    driver.until(|asked| (0..3).all(|number| count(asked, &format!("e{number}")) == 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_waited_for_and_spends_nothing() {
+    let driver = Scripted::new(|_, attempt| match attempt {
+        1..=3 => {
+            let Outcome::Failed(mut failure) = Outcome::failed(FailureClass::Throttled, "429") else { unreachable!() };
+            failure.retry_after = Some(Duration::from_secs(30));
+            Outcome::Failed(failure)
+        }
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { max_retries: 0, ..Case::of(&driver) }).await;
+    running.store("a", None).await;
+    driver.until(|asked| asked.len() == 4).await;
+    let times = driver.times("a");
+    let pauses: Vec<_> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    assert_eq!(pauses, [30, 30, 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_destination_drops_where_a_required_one_would_dead_letter() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Rejected, "400"));
+    let running = Running::start(&Case { required: false, ..Case::of(&driver) }).await;
+    running.store("a", None).await;
+    running.store("b", None).await;
+    driver.until(|asked| asked.len() == 2).await;
+    running.until_done(2).await;
+    assert!(running.dead_letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn hold_keeps_the_key_waiting_until_the_destination_takes_it() {
+    let driver = Scripted::new(|name, _| match name {
+        "a1" => Outcome::failed(FailureClass::Rejected, "400"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { on_give_up: GiveUp::Hold, ..Case::of(&driver) }).await;
+    running.store("a1", Some("a")).await;
+    running.store("a2", Some("a")).await;
+    running.store("b1", Some("b")).await;
+    driver.until(|asked| count(asked, "b1") == 1 && count(asked, "a1") >= 3).await;
+    assert_eq!(count(&driver.asked(), "a2"), 0);
+    driver.answer_from_now_on(delivered);
+    driver.until(|asked| count(asked, "a2") == 1).await;
+    assert!(running.dead_letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_not_delivered_again_after_a_restart() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
+    let driver = Scripted::new(|name, _| match name {
+        "stuck" => Outcome::failed(FailureClass::Throttled, "429"),
+        _ => Outcome::delivered("200"),
+    });
+    let case = Case::of(&driver);
+    let running = Running::start_on(&case, Arc::clone(&log)).await;
+    running.store("stuck", Some("a")).await;
+    running.store("done", Some("b")).await;
+    driver.until(|asked| count(asked, "done") == 1).await;
+    let state = loop {
+        let state = log.state();
+        let progress = state.cursors.iter().flat_map(|cursor| &cursor.partitions);
+        if progress.map(|progress| progress.done_above).sum::<u64>() > 0 {
+            break state;
+        }
+        tokio::task::yield_now().await;
+    };
+    drop(running);
+    drop(state);
+    driver.answer_from_now_on(delivered);
+    let again = Running::start_on(&case, log).await;
+    again.store("new", None).await;
+    driver.until(|asked| count(asked, "new") == 1 && count(asked, "stuck") >= 2).await;
+    assert_eq!(count(&driver.asked(), "done"), 1, "what was done above the watermark stays done");
+}
