@@ -12,6 +12,7 @@ use hook_core::{
     ports::log::Log,
 };
 use hook_log::EmbeddedLog;
+use serde::de::DeserializeOwned;
 
 use crate::{
     context::Context,
@@ -90,4 +91,9 @@ pub fn fail(context: &Context, message: &str) -> Exit {
 pub fn block_on<T>(context: &Context, answer: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| fail(context, &format!("could not start the async runtime: {error}")))?.block_on(answer)
+}
+
+/// The values of JSON lines. A line of another shape is passed over.
+pub fn parse_lines<T: DeserializeOwned>(lines: &[u8]) -> Vec<T> {
+    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

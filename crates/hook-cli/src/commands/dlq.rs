@@ -84,7 +84,7 @@ async fn answer(context: &Context, flag: &Flag, query: &DeadLetterQuery) -> Resu
 }
 
 fn print_whole(context: &Context, lines: &[u8]) -> Result<(), Exit> {
-    for letter in parse::<Value>(lines) {
+    for letter in owner::parse_lines::<Value>(lines) {
         context.output.line(&serde_json::to_string_pretty(&letter).unwrap_or_default())?;
     }
     Ok(())
@@ -109,13 +109,9 @@ fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
         let Event { id, event_type } = letter.envelope;
         [letter.failed_at, id, event_type, letter.destination, attempts, letter.error]
     };
-    let rows: Vec<_> = parse::<Letter>(lines).into_iter().map(row).collect();
+    let rows: Vec<_> = owner::parse_lines::<Letter>(lines).into_iter().map(row).collect();
     match rows.is_empty() {
         true => context.output.line("no dead letters"),
         false => context.output.table(&rows),
     }
-}
-
-fn parse<T: for<'a> Deserialize<'a>>(lines: &[u8]) -> Vec<T> {
-    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

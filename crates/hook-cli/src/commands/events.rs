@@ -102,7 +102,7 @@ async fn list(context: &Context, arguments: &Arguments, query: &EventQuery) -> R
     if context.output.is_json() {
         return context.output.text(&String::from_utf8_lossy(&lines));
     }
-    let rows: Vec<_> = parse(&lines).iter().map(Listed::row).collect();
+    let rows: Vec<_> = owner::parse_lines::<Listed>(&lines).iter().map(Listed::row).collect();
     match rows.is_empty() {
         true => context.output.line("no events"),
         false => context.output.table(&rows),
@@ -120,7 +120,9 @@ async fn tail(context: &Context, arguments: &Arguments, query: &EventQuery) -> R
         let lines: Vec<u8> = partial.drain(..whole).collect();
         ended = match context.output.is_json() {
             true => context.output.text(&String::from_utf8_lossy(&lines)),
-            false => context.output.table(&parse(&lines).iter().map(Listed::row).collect::<Vec<_>>()),
+            false => {
+                context.output.table(&owner::parse_lines::<Listed>(&lines).iter().map(Listed::row).collect::<Vec<_>>())
+            }
         };
         ended.is_ok()
     });
@@ -189,10 +191,6 @@ impl Listed {
         let place = format!("{}@{}", self.topic, self.offset);
         [self.received_at.clone(), self.id.clone(), self.source.clone(), self.event_type.clone(), place]
     }
-}
-
-fn parse(lines: &[u8]) -> Vec<Listed> {
-    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// A path with the fields of a query that are set.

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
-    destination::Shared,
     lanes::{Head, LaneKey},
+    shared::Shared,
 };
 
 /// How long to wait where the log does not take a dead letter.

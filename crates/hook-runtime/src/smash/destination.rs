@@ -3,16 +3,13 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use hook_contract::plan::{EgressAdapter, GiveUp, RetryPlan, SmashRoute};
+use hook_contract::plan::{GiveUp, RetryPlan};
 use hook_core::{
     BoxFuture, Timestamp,
-    clock::SharedClock,
     envelope::Envelope,
     journal::Step,
-    names::TopicName,
     outcome::{Failure, FailureClass, Outcome},
-    ports::log::{Cursor, Log, LogError, Position, Record, Subscription},
-    secret::Secrets,
+    ports::log::{LogError, Position, Record, Subscription},
     stop::Stop,
 };
 use tokio::time::Instant;
@@ -24,9 +21,9 @@ use super::{
     lanes::{Head, LaneKey, Lanes},
     progress::Progress,
     retry::{self, Decision},
-    status::{DestinationState, StatusCell, WaitingKey},
+    shared::{OPTIONAL_MAX_AGE, Shared},
+    status::{DestinationState, WaitingKey},
 };
-use crate::{journal::Journal, metrics::Metrics};
 
 /// At most so many records are read at once.
 const READ: usize = 64;
@@ -34,34 +31,6 @@ const READ: usize = 64;
 const REFRESH: Duration = Duration::from_millis(500);
 /// So many waiting keys are shown to an operator.
 const SHOWN_KEYS: usize = 20;
-/// How long a destination that is not required may be shut before its events are dropped unseen.
-const OPTIONAL_MAX_AGE: Duration = Duration::from_secs(3600);
-
-/// What a worker and its attempts share, unchanging.
-pub(crate) struct Shared {
-    /// `route/adapter`.
-    pub(crate) name: String,
-    pub(crate) cursor: Cursor,
-    pub(crate) route: SmashRoute,
-    pub(crate) required: bool,
-    pub(crate) adapter: EgressAdapter,
-    pub(crate) dead_letters: TopicName,
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) secrets: Secrets,
-    pub(crate) clock: SharedClock,
-    pub(crate) status: StatusCell,
-    pub(crate) seed: u64,
-}
-
-impl Shared {
-    /// The retry settings, with what the reference adds for a destination that is not required.
-    fn retry(&self) -> RetryPlan {
-        let max_age = self.adapter.retry.max_age.or((!self.required).then_some(OPTIONAL_MAX_AGE));
-        RetryPlan { max_age, ..self.adapter.retry }
-    }
-}
 
 /// The worker of one destination.
 pub(crate) struct Worker {

@@ -6,10 +6,12 @@ mod destination;
 mod lanes;
 mod progress;
 mod retry;
+mod shared;
 mod status;
 mod unrouted;
 
-pub(crate) use destination::{Shared, Worker};
+pub(crate) use destination::Worker;
+pub(crate) use shared::Shared;
 pub(crate) use status::StatusCell;
 pub use status::{DestinationState, DestinationStatus, WaitingKey};
 pub(crate) use unrouted::Unrouted;
