@@ -155,8 +155,9 @@ impl Writer {
         self.make_room(batch.bytes)?;
         let dirty = self.chain.state().take_dirty();
         let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
-        batch.encode(&self.ends, &mut encoder);
+        // Before a cursor is forgotten: behind that, its progress would make it anew.
         encode_dirty(&dirty, &mut encoder);
+        batch.encode(&self.ends, &mut encoder);
         encoder.end(self.active.durable);
         let stored = self.write_buffer(Durability::Synced);
         self.settle(stored, dirty)

@@ -46,8 +46,7 @@ impl State {
                 })?;
             }
             Frame::CursorMade { cursor } => {
-                let name = CursorName::new(cursor).map_err(|_| "a name that is no cursor's")?;
-                self.cursors.insert(name, Cursor::default());
+                self.cursors.insert(cursor_name(cursor)?, Cursor::default());
             }
             Frame::CursorGone { cursor } => {
                 self.cursors.remove(cursor);
@@ -88,7 +87,8 @@ impl State {
         Ok(self.add_partition(topic, partition, start))
     }
 
-    /// Changes the progress of a cursor. A cursor that is gone by now is nobody's error: a commit may come late.
+    /// Changes the progress of a cursor. One that the chain does not know is made: it was made in the chain of events, and
+    /// has read nothing of this one before.
     fn change_progress(
         &mut self,
         cursor: &str,
@@ -97,6 +97,9 @@ impl State {
         change: impl FnOnce(&mut Progress),
     ) -> Result<(), &'static str> {
         let index = self.partition(topic, partition).ok_or("progress in a partition that does not exist")?;
+        if !self.cursors.contains_key(cursor) {
+            self.cursors.insert(cursor_name(cursor)?, Cursor::default());
+        }
         if let Some(cursor) = self.cursors.get_mut(cursor) {
             let start = self.partitions[index].start;
             change(cursor.progress.entry(index).or_insert_with(|| Progress::at(start)));
@@ -112,6 +115,10 @@ impl State {
         }
         self.raise_cursors();
     }
+}
+
+fn cursor_name(name: &str) -> Result<CursorName, &'static str> {
+    CursorName::new(name).map_err(|_| "a name that is no cursor's")
 }
 
 fn absolute(watermark: u64, above: Pairs<'_>) -> Progress {
