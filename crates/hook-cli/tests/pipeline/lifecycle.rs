@@ -8,7 +8,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Contract, Home, Pipeline, Receiver, Reply, home::run, http, keys, poll, poll_until, sign, text};
+use crate::support::{
+    Contract, Home, Pipeline, Receiver, Reply,
+    home::{files_below, run},
+    http, keys, poll, poll_until, sign, text,
+};
 
 fn problem(ran: &crate::support::home::Ran) -> (String, String) {
     let problems = ran.json()["problems"].clone();
@@ -87,6 +91,43 @@ fn a_secret_that_is_missing_stops_the_start_and_is_named() {
     assert!(ran.stdout.contains("SIGNING_SECRET"), "{ran:?}");
     // serve signs nothing.
     home.start("serve").accept(&sign::issue(1, "delivery-1"));
+}
+
+#[test]
+fn a_log_that_is_damaged_is_named_and_left_as_it_is() {
+    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    let mut pipeline = home.up();
+    pipeline.accept(&sign::issue(1, "damaged-here"));
+    pipeline.accept(&sign::issue(2, "delivery-2"));
+    poll_until("both are in the file", || home.lines_of("events.jsonl").len() == 2);
+    assert!(pipeline.terminate().success());
+
+    let place = |bytes: &[u8]| bytes.windows(12).position(|window| window == b"damaged-here");
+    let (segment, whole) = files_below(&home.path("data"))
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .find(|(_, bytes)| place(bytes).is_some())
+        .unwrap();
+    let mut damaged = whole.clone();
+    damaged[place(&whole).unwrap()] ^= 1;
+    std::fs::write(&segment, &damaged).unwrap();
+    let ran = home.run("up --json");
+    assert_eq!((ran.code, problem(&ran).0.as_str()), (1, "HOOK0208"));
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    assert!(ran.stdout.contains(name) && ran.stdout.contains("damaged"), "{ran:?}");
+    assert_eq!(std::fs::read(&segment).unwrap(), damaged, "it can be copied away before anything else is tried");
+
+    std::fs::write(&segment, &whole).unwrap();
+    let pipeline = home.up();
+    assert_eq!(pipeline.post(&sign::issue(1, "damaged-here")).code(), "duplicate");
+}
+
+#[test]
+fn a_data_directory_that_is_none_is_a_problem() {
+    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    std::fs::write(home.path("data"), "a file").unwrap();
+    let ran = home.run("up --json");
+    assert_eq!((ran.code, problem(&ran).0.as_str()), (1, "HOOK0208"));
 }
 
 #[test]

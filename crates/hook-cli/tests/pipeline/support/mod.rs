@@ -43,6 +43,7 @@ pub(crate) fn poll_until(what: &str, mut is_so: impl FnMut() -> bool) {
     reason = "the pause of a poll, or of a part that a test plays: nothing relies on it"
 )]
 pub(crate) fn pause(duration: Duration) {
+    // tidy-allow(no-sleep): the processes under test run on real time, and some of what they do notifies nobody
     std::thread::sleep(duration);
 }
 
