@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hook_contract::plan::{Plan, Role, SmashRoute, StartFrom};
 use hook_core::{
     names::{AdapterId, AppId, CursorName, Glob},
-    ports::log::{Cursor, CursorState, From, Log, LogError, LogState, Position, TopicFilter},
+    ports::log::{Cursor, CursorProgress, CursorState, From, Log, LogError, LogState, Position, TopicFilter},
 };
 use tracing::{info, warn};
 
@@ -84,7 +84,7 @@ pub(crate) async fn orphans(plan: &Plan, roles: &[Role], log: &Arc<dyn Log>) -> 
     let mut orphans = Vec::new();
     for cursor in &state.cursors {
         if cursor.name.belongs_to(&plan.app.id) && !known.contains(&cursor.name) {
-            let orphan = orphan(cursor, &state, log).await;
+            let orphan = orphan(plan, cursor, &state, log).await;
             warn!(
                 cursor = %orphan.cursor,
                 undelivered = orphan.undelivered,
@@ -97,20 +97,23 @@ pub(crate) async fn orphans(plan: &Plan, roles: &[Role], log: &Arc<dyn Log>) -> 
     orphans
 }
 
-async fn orphan(cursor: &CursorState, state: &LogState, log: &Arc<dyn Log>) -> Orphan {
+async fn orphan(plan: &Plan, cursor: &CursorState, state: &LogState, log: &Arc<dyn Log>) -> Orphan {
     let mut undelivered = 0;
     let mut oldest = Vec::new();
-    for progress in &cursor.partitions {
-        let partition = state
-            .partitions
-            .iter()
-            .find(|partition| partition.topic == progress.topic && partition.partition == progress.partition);
-        let Some(partition) = partition else { continue };
-        let first = progress.watermark.max(partition.start);
-        let left = partition.end.saturating_sub(first).saturating_sub(progress.done_above);
+    for partition in &state.partitions {
+        let is_same =
+            |progress: &&CursorProgress| progress.topic == partition.topic && progress.partition == partition.partition;
+        let progress = cursor.partitions.iter().find(is_same);
+        // What a cursor reads is not stored. Where it has done nothing yet, the routes of today tell what it would read.
+        if progress.is_none() && !plan.smash.routes.iter().any(|route| route.topics.matches(&partition.topic)) {
+            continue;
+        }
+        let (watermark, done_above) = progress.map_or((0, 0), |progress| (progress.watermark, progress.done_above));
+        let first = watermark.max(partition.start);
+        let left = partition.end.saturating_sub(first).saturating_sub(done_above);
         undelivered += left;
         if left > 0 {
-            oldest.push(Position { topic: progress.topic.clone(), partition: progress.partition, offset: first });
+            oldest.push(Position { topic: partition.topic.clone(), partition: partition.partition, offset: first });
         }
     }
     let records = log.read(oldest).await.unwrap_or_default();
