@@ -200,26 +200,26 @@ async fn listen(router: Router) -> Result<SocketAddr, String> {
 }
 
 fn contract(good: SocketAddr, slow: SocketAddr, dead: SocketAddr, with_others: bool) -> String {
-    let (adapters, destinations) = match with_others {
-        false => (r#""good""#, r#"{ adapter_id = "good" }"#),
-        true => (
-            r#""good", "slow", "dead""#,
-            r#"{ adapter_id = "good" }, { adapter_id = "slow" }, { adapter_id = "dead" }"#,
-        ),
+    let others = [("slow", slow), ("dead", dead)].into_iter().filter(|_| with_others);
+    let destinations: Vec<_> = std::iter::once(("good", good)).chain(others).collect();
+    let each = |text: fn(&str, SocketAddr) -> String, between: &str| {
+        destinations.iter().map(|(id, address)| text(id, *address)).collect::<Vec<_>>().join(between)
     };
-    let adapter = |id: &str, address: SocketAddr| {
-        format!("[[smash.egress_adapters]]\nid = \"{id}\"\ndriver = \"http_output\"\nurl = \"http://{address}/\"\n")
-    };
-    let (good, slow, dead) = (adapter("good", good), adapter("slow", slow), adapter("dead", dead));
+    let adapters = each(
+        |id, address| {
+            let id = format!("[[smash.egress_adapters]]\nid = \"{id}\"\ndriver = \"http_output\"\n");
+            format!("{id}url = \"http://{address}/\"\n")
+        },
+        "\n",
+    );
+    let active = each(|id, _| format!("\"{id}\""), ", ");
+    let destinations = each(|id, _| format!("{{ adapter_id = \"{id}\" }}"), ", ");
     format!(
         r#"
 [app]
 id = "isolation"
 name = "One good destination among others"
 version = "1.0.0"
-
-[policies]
-validation_mode = "debug"
 
 [[serve.ingress_adapters]]
 id = "in"
@@ -232,9 +232,7 @@ source_match = "*"
 event_type_pattern = "*"
 target_topic = "webhooks.core"
 
-{good}
-{slow}
-{dead}
+{adapters}
 [[smash.routes]]
 id = "out"
 source_topic_pattern = "webhooks.core"
@@ -243,7 +241,7 @@ destinations = [{destinations}]
 [profiles.default]
 label = "Isolation"
 serve_adapters = ["in"]
-smash_adapters = [{adapters}]
+smash_adapters = [{active}]
 serve_routes = ["all"]
 smash_routes = ["out"]
 "#

@@ -118,10 +118,12 @@ async fn demonstrate(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-const NEXT: &str = "  hook config validate --contract apps/github-to-file/contract.toml   check a contract
-  HMAC_SECRET_GITHUB=change-me hook up --contract apps/github-to-file/contract.toml   run it
-  HMAC_SECRET_GITHUB=change-me hook send github issues.opened --contract apps/github-to-file/contract.toml
-  hook events list --contract apps/github-to-file/contract.toml   see what came";
+const NEXT: &str = "  cargo install --locked --path crates/hook-cli   to have the command `hook`
+  hook config show                                what it does without a contract of yours
+  hook config validate --contract FILE            checks one; README.md and apps/ have some to start from
+  hook up --contract FILE                         runs it: the environment holds the secrets that it names
+  hook send github issues.opened --contract FILE  sends it a signed event
+  hook events list --contract FILE                shows what came; `hook explain ID` tells an event's story";
 
 /// What the steps need.
 struct Stage<'a> {
