@@ -33,8 +33,11 @@ impl Appender {
         Ok(())
     }
 
-    /// Makes sure that the file can be appended to, creating it where it is missing.
+    /// Makes sure that the file can be appended to, or created where it is missing. Leaves nothing behind.
     pub(super) fn probe(&mut self) -> io::Result<()> {
+        if is_missing(&self.path)? {
+            return probe_creation(&self.path);
+        }
         self.file = Some(self.open()?);
         Ok(())
     }
@@ -54,14 +57,34 @@ fn is_at(file: &File, path: &Path) -> bool {
     (open.dev(), open.ino()) == (there.dev(), there.ino())
 }
 
+/// Whether nothing stands at the path. An error where something does that is no regular file: asked before opening,
+/// because opening a pipe would wait for its reader.
+fn is_missing(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => Ok(false),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a file beside the path, and removes it with the directories that it needed. The path itself is not touched:
+/// another process may have begun to append to it, and what it wrote to a removed file would be lost.
+fn probe_creation(path: &Path) -> io::Result<()> {
+    let missing = missing_parents(path);
+    let beside = parent_of(path).join(format!(".hook-probe-{}", std::process::id()));
+    let created = fs::create_dir_all(parent_of(path))
+        .and_then(|()| OpenOptions::new().append(true).create(true).mode(0o600).open(&beside))
+        .and_then(|_| fs::remove_file(&beside));
+    for directory in missing {
+        // One that is in use by now stays.
+        let _ = fs::remove_dir(directory);
+    }
+    created
+}
+
 fn open(path: &Path) -> io::Result<File> {
-    // Asked before opening: opening a pipe would wait for its reader.
-    let is_new = match fs::metadata(path) {
-        Ok(there) if there.is_file() => false,
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
+    let is_new = is_missing(path)?;
     if is_new {
         create_parents(path)?;
     }
@@ -97,9 +120,14 @@ fn take_back(file: &File, length: u64, attempted: u64) {
 
 /// Creates the missing directories, and syncs those that gained an entry: a synced file in a forgotten directory is lost.
 fn create_parents(path: &Path) -> io::Result<()> {
-    let missing: Vec<_> = parent_of(path).ancestors().take_while(|directory| !directory.exists()).collect();
+    let missing = missing_parents(path);
     fs::create_dir_all(parent_of(path))?;
     missing.into_iter().try_for_each(|directory| sync_directory(parent_of(directory)))
+}
+
+/// The directories above a path that do not exist, the nearest first.
+fn missing_parents(path: &Path) -> Vec<&Path> {
+    parent_of(path).ancestors().take_while(|directory| !directory.exists()).collect()
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

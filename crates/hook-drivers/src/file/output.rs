@@ -30,7 +30,8 @@ use super::appender::Appender;
 /// The settings of `file_output`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// The file. It and its directories are created where they are missing.
+    /// The file. It and its directories are created where they are missing. A relative path is taken from the working
+    /// directory.
     pub path: PathBuf,
 }
 
@@ -247,12 +248,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_finds_the_file_writable_and_delivers_nothing() {
+    async fn a_check_finds_the_file_writable_and_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("events.jsonl");
+        let path = directory.path().join("a/b/events.jsonl");
         let driver = driver(&path);
         driver.check(&secrets()).await.unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         deliver(&*driver, &event(1)).await;
         driver.check(&secrets()).await.unwrap();
         assert_eq!(numbers(&path), [1]);
