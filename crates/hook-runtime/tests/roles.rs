@@ -1,5 +1,7 @@
 //! The roles on a log in memory and paused time: what a destination's answers lead to.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -344,6 +346,53 @@ async fn an_event_that_alone_is_refused_as_misconfigured_is_given_up() {
     }
     assert_eq!(running.until_dead_letters(1).await[0].header.event.event_type.as_str(), "odd");
     driver.until(|asked| (0..3).all(|number| count(asked, &format!("e{number}")) == 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_that_is_refused_as_misconfigured_does_not_keep_a_destination_shut() {
+    let driver = Scripted::new(|name, _| match name {
+        "odd" => Outcome::failed(FailureClass::Misconfigured, "403"),
+        _ => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case::of(&driver)).await;
+    running.store("odd", Some("a")).await;
+    driver.until(|asked| !asked.is_empty()).await;
+    for number in 0..6 {
+        running.store(&format!("e{number}"), Some(&format!("k{number}"))).await;
+    }
+    driver.until(|asked| (0..6).all(|number| count(asked, &format!("e{number}")) == 1)).await;
+    assert_eq!(running.until_dead_letters(1).await[0].header.event.event_type.as_str(), "odd");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_key_opens_the_breaker_too() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Transient, "503"));
+    let running = Running::start(&Case { max_retries: 1, ..Case::of(&driver) }).await;
+    for number in 0..12 {
+        running.store(&format!("e{number}"), Some("one-key")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    // Two were given up before three events had failed; from then on nothing is spent.
+    assert_eq!(running.dead_letters().await.len(), 2);
+    driver.answer_from_now_on(delivered);
+    driver.until(|asked| count(asked, "e11") == 1).await;
+    assert_eq!(running.dead_letters().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_destination_that_stays_shut_drops_what_waits_for_it() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Unreachable, "connection refused"));
+    let running = Running::start(&Case { required: false, ..Case::of(&driver) }).await;
+    for number in 0..20 {
+        running.store(&format!("e{number}"), None).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    let pending = running.handle.status().destinations[0].pending;
+    assert!(pending <= 1, "one is kept to probe with: {pending}");
+    running.store("late", None).await;
+    driver.answer_from_now_on(delivered);
+    running.until_done(20).await;
+    assert!(running.dead_letters().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

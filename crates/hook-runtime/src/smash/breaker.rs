@@ -126,7 +126,7 @@ impl<E: Hash + Eq + Clone> Breaker<E> {
         // Half of the pause is fixed, so that a row of lucky draws is no hammering.
         let drawn = back_off(FIRST_PAUSE, LONGEST_PAUSE, probes + 1, random);
         let longest = FIRST_PAUSE.saturating_mul(1u32.checked_shl(probes).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
-        let pause = retry_after.unwrap_or(longest / 2 + drawn / 2);
+        let pause = (longest / 2 + drawn / 2).max(retry_after.unwrap_or_default());
         self.state = State::Open { since, probe_at: now + pause, probes, last_probed };
     }
 }
@@ -190,6 +190,15 @@ mod tests {
         assert!(case.breaker.is_open());
         assert!(case.breaker.on_answer());
         assert!(!case.breaker.is_open());
+    }
+
+    #[test]
+    fn a_destination_that_says_at_once_is_still_paused() {
+        let mut case = Case::new();
+        let retry_after = Some(Duration::ZERO);
+        let failed = Failed { event: 1, class: FailureClass::Misconfigured, retry_after, was_probe: false };
+        case.breaker.on_failure(failed, case.now, &mut case.random);
+        assert!(case.breaker.probe_at().unwrap() >= case.now + FIRST_PAUSE / 2);
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! The worker of one destination: reads, attempts, retries, gives up, commits. It owns all of its state.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hook_contract::plan::{GiveUp, RetryPlan};
 use hook_core::{
     BoxFuture, Timestamp,
     envelope::Envelope,
+    event::{EventId, TraceId},
     journal::Step,
     outcome::{Failure, FailureClass, Outcome},
     ports::log::{LogError, Position, Record, Subscription},
@@ -16,9 +21,9 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    attempt::{self, Attempted, Done, Refused},
+    attempt::{self, Attempted, DeadLettered, Done, Refused},
     breaker::{Breaker, Failed},
-    lanes::{Head, LaneKey, Lanes},
+    lanes::{EventKey, Head, LaneKey, Lanes},
     progress::Progress,
     retry::{self, Decision},
     shared::{OPTIONAL_MAX_AGE, Shared},
@@ -29,6 +34,8 @@ use super::{
 const READ: usize = 64;
 /// Gauges and the status follow the state this often.
 const REFRESH: Duration = Duration::from_millis(500);
+/// Why events of a destination that is not required are dropped unseen.
+const SHUT_TOO_LONG: &str = "the destination has been shut for longer than max_age";
 /// So many waiting keys are shown to an operator.
 const SHOWN_KEYS: usize = 20;
 
@@ -37,7 +44,7 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     retry: RetryPlan,
     lanes: Lanes,
-    breaker: Breaker<LaneKey>,
+    breaker: Breaker<EventKey>,
     progress: Progress,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Whether a probe is in flight.
@@ -48,6 +55,8 @@ pub(crate) struct Worker {
     delivered: u64,
     last_error: Option<String>,
     held: HashSet<LaneKey>,
+    /// What events in flight get back when their attempt ends.
+    owed: HashMap<EventKey, u32>,
     /// Done and not yet given to the log.
     done: Vec<Position>,
     /// When gauges and status are due to follow the state.
@@ -71,6 +80,7 @@ impl Worker {
             delivered: 0,
             last_error: None,
             held: HashSet::new(),
+            owed: HashMap::new(),
             done: Vec::new(),
             refresh_at: None,
             is_at_max_ahead: false,
@@ -109,6 +119,9 @@ impl Worker {
         if self.refresh_at.is_some_and(|at| at <= now) {
             self.refresh();
         }
+        if self.is_abandoned() && self.lanes.idle() > 0 && self.lanes.events() > 1 {
+            self.abandon();
+        }
         if let Some(probe_at) = self.breaker.probe_at() {
             if !self.is_probing && probe_at <= now {
                 self.probe();
@@ -126,8 +139,9 @@ impl Worker {
     }
 
     fn probe(&mut self) {
-        if let Some((key, head)) = self.lanes.take_probe(self.breaker.last_probed()) {
-            self.breaker.probe(key.clone());
+        let last = self.breaker.last_probed().map(|event| &event.lane);
+        if let Some((key, head)) = self.lanes.take_probe(last) {
+            self.breaker.probe(EventKey { lane: key.clone(), position: head.position.clone() });
             self.is_probing = true;
             self.attempt(key, head, true);
         }
@@ -150,9 +164,10 @@ impl Worker {
         [attempt_at, self.refresh_at].into_iter().flatten().min()
     }
 
-    /// Whether to read on. A destination that is shut reads nothing, unless it has nothing to probe with.
+    /// Whether to read on. A destination that is shut reads only until there is a second lane to probe with: with one,
+    /// a single bad event could keep it shut.
     fn wants_more(&mut self) -> bool {
-        if self.breaker.is_open() && self.lanes.events() > 0 && !self.is_abandoned() {
+        if self.breaker.is_open() && self.lanes.idle() > 1 && !self.is_abandoned() {
             return false;
         }
         let is_at_max_ahead = self.progress.ahead() >= self.shared.adapter.max_ahead;
@@ -184,7 +199,7 @@ impl Worker {
             if !self.shared.route.takes(&event.header.source, event.header.event_type.as_str()) {
                 self.done.push(record.position);
             } else if self.is_abandoned() && self.lanes.events() > 0 {
-                self.drop_event(&event, "the destination has been shut for longer than max_age");
+                self.note_dropped(event.header.id, SHUT_TOO_LONG);
                 self.done.push(record.position);
             } else {
                 self.progress.read(&record.position);
@@ -208,17 +223,24 @@ impl Worker {
     fn on_done(&mut self, done: Done) {
         match done {
             Done::Attempted(attempted) => self.on_attempted(*attempted),
-            Done::Skipped { key, position, reason } => {
+            Done::Skipped { key, position, reason, was_probe } => {
                 error!(destination = %self.shared.name, ?position, reason, "event skipped");
-                self.is_probing = false;
+                self.is_probing &= !was_probe;
                 self.finish(key, position);
             }
+            Done::Unreadable { key, head, reason, was_probe } => {
+                error!(destination = %self.shared.name, position = ?head.position, reason, "event cannot be read: its key waits");
+                self.is_probing &= !was_probe;
+                self.last_error = Some(reason);
+                self.lanes.retry(key, *head, Instant::now() + self.retry.cap);
+            }
             Done::Refused(refused) => {
-                let Refused { key, head, event, reason } = *refused;
-                self.is_probing = false;
+                let Refused { key, head, event, reason, was_probe } = *refused;
+                self.is_probing &= !was_probe;
                 self.give_up(key, head, event, format!("refused by a plugin: {reason}"));
             }
-            Done::DeadLettered { key, position } => self.finish(key, position),
+            Done::DeadLettered(letter) => self.on_dead_lettered(*letter),
+            Done::Abandoned(events) => self.on_abandoned(events),
         }
         self.schedule_refresh();
     }
@@ -251,6 +273,8 @@ impl Worker {
             event_type = %event.header.event_type,
             egress_adapter = %shared.adapter.id,
             attempt = head.history.attempts,
+            trace_id = event.header.meta.trace_id.as_ref().map(TraceId::as_str),
+            kafka_topic = %head.position.topic,
             delivery_state = "delivered",
             "event delivered"
         );
@@ -276,13 +300,15 @@ impl Worker {
     fn on_failed(&mut self, attempted: Attempted, failure: Failure) {
         let Attempted { key, mut head, event, took, was_probe, .. } = attempted;
         self.note_failure(&head, &event, &failure, took);
+        let failed_event = EventKey { lane: key.clone(), position: head.position.clone() };
         head.history.failures += 1;
         head.history.spent += u32::from(failure.class.spends_attempt());
+        head.history.give_back(self.owed.remove(&failed_event).unwrap_or_default());
         let now = Instant::now();
         match failure.class {
             FailureClass::Rejected => self.on_alive(),
             class => {
-                let failed = Failed { event: key.clone(), class, retry_after: failure.retry_after, was_probe };
+                let failed = Failed { event: failed_event, class, retry_after: failure.retry_after, was_probe };
                 self.on_sick(failed, &mut head, now);
             }
         }
@@ -295,14 +321,16 @@ impl Worker {
         }
     }
 
-    fn on_sick(&mut self, failed: Failed<LaneKey>, head: &mut Head, now: Instant) {
-        let key = failed.event.clone();
+    fn on_sick(&mut self, failed: Failed<EventKey>, head: &mut Head, now: Instant) {
+        let event = failed.event.clone();
         let was_open = self.breaker.is_open();
         let Some(opened) = self.breaker.on_failure(failed, now, &mut self.random) else { return };
         for (other, spent) in opened.give_back {
-            match other == key {
-                true => head.history.give_back(spent),
-                false => self.lanes.give_back(&other, spent),
+            if other == event {
+                head.history.give_back(spent);
+            } else if spent > 0 && !self.lanes.give_back(&other, spent) {
+                // It is being attempted, or was given up before the streak was known to be one.
+                self.owed.insert(other, spent);
             }
         }
         if !was_open {
@@ -322,6 +350,8 @@ impl Worker {
             egress_adapter = %shared.adapter.id,
             attempt = head.history.attempts,
             error = %failure.error,
+            trace_id = event.header.meta.trace_id.as_ref().map(TraceId::as_str),
+            kafka_topic = %head.position.topic,
             delivery_state = failure.class.as_str(),
             "delivery failed"
         );
@@ -337,7 +367,7 @@ impl Worker {
 
     fn give_up(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
         if !self.shared.required {
-            self.drop_event(&event, &error);
+            self.note_dropped(event.header.id, &error);
             self.finish(key, head.position);
             return;
         }
@@ -353,28 +383,47 @@ impl Worker {
     }
 
     fn dead_letter(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
-        let shared = &self.shared;
-        warn!(event_id = %event.header.id, destination = %shared.name, error, "event goes to the dead letters");
-        shared.metrics.dead_lettered(&shared.dead_letters);
-        let step = Step::DeadLettered {
-            destination: shared.name.clone(),
-            attempts: head.history.attempts,
-            error: error.clone(),
-        };
-        shared.journal.note(event.header.id, step);
-        self.in_flight.push(attempt::dead_letter(Arc::clone(shared), key, head, event, error).boxed());
+        warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event goes to the dead letters");
+        self.in_flight.push(attempt::dead_letter(Arc::clone(&self.shared), key, head, event, error).boxed());
     }
 
-    fn drop_event(&self, event: &Envelope, reason: &str) {
-        let shared = &self.shared;
-        shared.metrics.dropped(&shared.name);
-        let step = Step::Dropped { destination: shared.name.clone(), reason: reason.to_owned() };
-        shared.journal.note(event.header.id, step);
+    fn on_dead_lettered(&mut self, letter: DeadLettered) {
+        let DeadLettered { key, position, event_id, attempts, error } = letter;
+        self.shared.metrics.dead_lettered(&self.shared.dead_letters);
+        let step = Step::DeadLettered { destination: self.shared.name.clone(), attempts, error };
+        self.shared.journal.note(event_id, step);
+        self.finish(key, position);
+    }
+
+    /// Drops what a destination that is not required has not taken for too long; keeps one event to probe with.
+    fn abandon(&mut self) {
+        let positions = self.lanes.abandon();
+        if !positions.is_empty() {
+            warn!(destination = %self.shared.name, events = positions.len(), "shut for longer than max_age: events are dropped");
+            self.in_flight.push(attempt::abandon(Arc::clone(&self.shared), positions).boxed());
+        }
+    }
+
+    fn on_abandoned(&mut self, events: Vec<(Position, Option<EventId>)>) {
+        for (position, event_id) in events {
+            if let Some(event_id) = event_id {
+                self.note_dropped(event_id, SHUT_TOO_LONG);
+            }
+            self.done.push(position);
+        }
+    }
+
+    fn note_dropped(&self, event_id: EventId, reason: &str) {
+        self.shared.metrics.dropped(&self.shared.name);
+        let step = Step::Dropped { destination: self.shared.name.clone(), reason: reason.to_owned() };
+        self.shared.journal.note(event_id, step);
     }
 
     fn finish(&mut self, key: LaneKey, position: Position) {
-        self.shared.metrics.committed(&position.topic);
         self.held.remove(&key);
+        if !self.owed.is_empty() {
+            self.owed.remove(&EventKey { lane: key.clone(), position: position.clone() });
+        }
         self.lanes.finish(key);
         self.done.push(position);
     }
@@ -383,7 +432,10 @@ impl Worker {
         if self.done.is_empty() {
             return Ok(());
         }
-        self.done.iter().for_each(|position| self.progress.done(position));
+        for position in &self.done {
+            self.progress.done(position);
+            self.shared.metrics.committed(&position.topic);
+        }
         subscription.commit(std::mem::take(&mut self.done))
     }
 

@@ -19,6 +19,13 @@ pub(crate) enum LaneKey {
     Alone(Position),
 }
 
+/// An event in its lane: what the breaker counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct EventKey {
+    pub(crate) lane: LaneKey,
+    pub(crate) position: Position,
+}
+
 /// The first event of a lane.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -142,11 +149,30 @@ impl Lanes {
         }
     }
 
-    /// Gives back what a lane's head spent, where the head is not being attempted.
-    pub(crate) fn give_back(&mut self, key: &LaneKey, spent: u32) {
-        if let Some(head) = self.lanes.get_mut(key).and_then(|lane| lane.head.as_mut()) {
-            head.history.give_back(spent);
+    /// Gives back what an event spent. `false` where it is not the waiting head of its lane.
+    pub(crate) fn give_back(&mut self, event: &EventKey, spent: u32) -> bool {
+        let head = self.lanes.get_mut(&event.lane).and_then(|lane| lane.head.as_mut());
+        let head = head.filter(|head| head.position == event.position);
+        head.map(|head| head.history.give_back(spent)).is_some()
+    }
+
+    /// Takes every lane that is not being attempted out, but one to probe with: all of their events.
+    pub(crate) fn abandon(&mut self) -> Vec<Position> {
+        let mut keys: Vec<LaneKey> = self.ready.drain(..).collect();
+        keys.extend(std::mem::take(&mut self.waiting).into_iter().map(|(_, key)| key));
+        let kept = keys.pop();
+        let mut positions = Vec::new();
+        for lane in keys.into_iter().filter_map(|key| self.lanes.remove(&key)) {
+            positions.extend(lane.head.map(|head| head.position));
+            positions.extend(lane.behind);
         }
+        // What waits behind the one that is kept goes too.
+        if let Some(key) = kept {
+            positions.extend(self.lanes.get_mut(&key).into_iter().flat_map(|lane| lane.behind.drain(..)));
+            self.ready.push_back(key);
+        }
+        self.events -= positions.len();
+        positions
     }
 
     /// The keys of lanes whose head waits for a time, with what the head has been through. For the operator's eyes.
@@ -250,6 +276,18 @@ mod tests {
         assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, a);
         lanes.finish(a);
         assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, b);
+    }
+
+    #[test]
+    fn abandoning_keeps_one_event_to_probe_with() {
+        let mut lanes = lanes(&[("a", 0), ("a", 1), ("b", 2), ("c", 3)]);
+        let (running, head) = lanes.take().unwrap();
+        let mut gone: Vec<_> = lanes.abandon().iter().map(|position| position.offset).collect();
+        gone.sort_unstable();
+        assert_eq!(gone.len(), 1, "one of b and c; a is being attempted, and keeps what is behind it");
+        lanes.retry(running, head, Instant::now());
+        assert_eq!(lanes.abandon().len(), 2);
+        assert_eq!((lanes.events(), lanes.idle()), (1, 1));
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub(crate) fn decide(
     if failure.class == FailureClass::Rejected || history.spent > plan.max_retries || is_too_old || is_singled_out {
         return Decision::GiveUp;
     }
-    let wait = failure.retry_after.unwrap_or_else(|| back_off(plan.base, plan.cap, history.failures, random));
+    // A destination that says "at once" again and again is still backed off from.
+    let wait = back_off(plan.base, plan.cap, history.failures, random).max(failure.retry_after.unwrap_or_default());
     Decision::Again(wait)
 }
 
@@ -104,11 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_overrides_the_back_off() {
+    fn retry_after_makes_the_back_off_longer_and_never_shorter() {
         let mut history = History { attempts: 1, failures: 1, ..History::NEW };
         let failure = Failure { retry_after: Some(Duration::from_secs(7)), ..failure(FailureClass::Throttled) };
         let decision = decide(&PLAN, &mut history, &failure, 0, Instant::now(), &mut fastrand::Rng::with_seed(1));
         assert_eq!(decision, Decision::Again(Duration::from_secs(7)));
+        let at_once = Failure { retry_after: Some(Duration::ZERO), ..failure };
+        let decision = decide(&PLAN, &mut history, &at_once, 0, Instant::now(), &mut fastrand::Rng::with_seed(1));
+        assert!(matches!(decision, Decision::Again(wait) if !wait.is_zero()));
     }
 
     #[test]

@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Unrouted {
     pub(crate) cursor: Cursor,
     pub(crate) routes: Vec<SmashRoute>,
+    /// The topics that the relay takes.
+    pub(crate) relayed: Vec<TopicName>,
     pub(crate) policy: Policy,
     pub(crate) dead_letters: TopicName,
     pub(crate) log: Arc<dyn Log>,
@@ -50,6 +52,9 @@ impl Unrouted {
     /// The dead letter of a record that no route takes, where the policy wants one.
     fn look_at(&self, record: &Record) -> Option<DeadLetter> {
         let topic = &record.position.topic;
+        if self.relayed.contains(topic) {
+            return None;
+        }
         let mut routes = self.routes.iter().filter(|route| route.topics.matches(topic)).peekable();
         if routes.peek().is_some() && routes.clone().any(|route| route.event_filters.is_empty()) {
             return None;
