@@ -484,6 +484,7 @@ impl Log for EmbeddedLog {
             }));
             log.bytes += state.bytes();
             log.dropped_notes += chain.queue.dropped_notes();
+            log.dropped_records += chain.dropped_records.load(Ordering::Relaxed);
             if chain.kind == ChainKind::Events {
                 let cursor = |name: &CursorName| CursorState { name: name.clone(), partitions: Vec::new() };
                 cursors.extend(state.cursors.keys().map(cursor));

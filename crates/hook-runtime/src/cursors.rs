@@ -16,10 +16,10 @@ pub(crate) fn unrouted_name(app: &AppId) -> CursorName {
     CursorName::new(format!("{app}.unrouted")).expect("an app id is part of any cursor name")
 }
 
-/// Everything that may hold an event for delivery: not what the relay reads, not our own topics.
+/// Everything that holds events. What the relay reads is among it, so that a contract without the relay does not take what
+/// was bridged long ago for events that nobody takes.
 pub(crate) fn unrouted(plan: &Plan, from: From) -> Cursor {
-    let relayed = plan.relay.iter().flat_map(|relay| relay.inputs.clone());
-    let unless_literal = relayed.chain([plan.dead_letters.clone(), plan.journal.clone()]).collect();
+    let unless_literal = vec![plan.dead_letters.clone(), plan.journal.clone()];
     let topics = TopicFilter { include: vec![Glob::new("*")], unless_literal };
     Cursor { name: unrouted_name(&plan.app.id), topics, from }
 }
@@ -37,7 +37,9 @@ pub fn pinning(plan: &Plan) -> Vec<CursorName> {
 /// Makes every cursor of the plan that does not exist yet. Cursors exist before any ingress opens, so that no event can
 /// come before them.
 pub(crate) async fn create(plan: &Plan, log: &Arc<dyn Log>) -> Result<(), LogError> {
-    let is_first_start = !log.state().cursors.iter().any(|cursor| cursor.name.belongs_to(&plan.app.id));
+    // The cursor that is made last says that all of them were made once: a first start that was killed is still the first.
+    let last = unrouted_name(&plan.app.id);
+    let is_first_start = !log.state().cursors.iter().any(|cursor| cursor.name == last);
     let default = if is_first_start { From::Earliest } else { From::Now };
     for route in &plan.smash.routes {
         for destination in &route.destinations {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hook_core::{
     names::{AdapterId, SourceName, TopicName},
     outcome::FailureClass,
+    ports::log::LogState,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -61,6 +62,7 @@ pub struct Metrics {
     pending_events: Family<Destination, Gauge>,
     read_paused: Family<Destination, Counter>,
     journal_dropped: Gauge,
+    log_dropped: Gauge,
     log_bytes: Gauge,
 }
 
@@ -95,6 +97,7 @@ impl Metrics {
             pending_events: Family::default(),
             read_paused: Family::default(),
             journal_dropped: Gauge::default(),
+            log_dropped: Gauge::default(),
             log_bytes: Gauge::default(),
         };
         metrics.register();
@@ -137,6 +140,11 @@ impl Metrics {
             "journal_dropped",
             "Journal entries dropped because the queue was full",
             self.journal_dropped.clone(),
+        );
+        to.register(
+            "log_dropped_records",
+            "Undelivered records that went because too many were pinned",
+            self.log_dropped.clone(),
         );
         to.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());
     }
@@ -230,9 +238,10 @@ impl Metrics {
     }
 
     /// Takes over what the log counts by itself.
-    pub fn log_state(&self, bytes: u64, dropped_notes: u64) {
-        self.log_bytes.set(gauge(bytes));
-        self.journal_dropped.set(gauge(dropped_notes));
+    pub fn log_state(&self, state: &LogState) {
+        self.log_bytes.set(gauge(state.bytes));
+        self.journal_dropped.set(gauge(state.dropped_notes));
+        self.log_dropped.set(gauge(state.dropped_records));
     }
 }
 

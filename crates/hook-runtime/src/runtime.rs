@@ -58,7 +58,7 @@ pub struct Start {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// An address could not be opened.
-    #[error("ingress adapter {adapter}: {source}")]
+    #[error("ingress adapter {adapter} cannot listen")]
     Listen {
         /// The adapter.
         adapter: AdapterId,
@@ -101,8 +101,6 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
     let Start { plan, roles, log, secrets, clock, seed, instance } = start;
     let metrics = Arc::new(Metrics::new());
     let journal = Arc::new(Journal::new(Arc::clone(&log), plan.journal.clone(), Arc::clone(&clock)));
-    cursors::create(&plan, &log).await?;
-    let orphans = cursors::orphans(&plan, &roles, &log).await;
     let (failed, seen) = watch::channel(None);
     let failed = Arc::new(failed);
     let group = || Group::new(Arc::clone(&failed));
@@ -118,12 +116,14 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
         clock,
         listeners: Vec::new(),
         destinations: Vec::new(),
-        orphans,
+        orphans: Vec::new(),
         failed: seen,
         is_ending: false.into(),
     };
-    // Addresses first: a port that is taken is met before anything moves.
+    // Addresses first: a port that is taken is met before anything is written. Nobody is answered before the cursors are made.
     let listeners = if handle.runs(Role::Serve) { handle.listen().await? } else { Vec::new() };
+    cursors::create(&handle.plan, &handle.log).await?;
+    handle.orphans = cursors::orphans(&handle.plan, &handle.roles, &handle.log).await;
     if handle.runs(Role::Smash) {
         handle.start_smash(seed);
     }
@@ -162,8 +162,7 @@ impl Handle {
 
     /// The metrics as text.
     pub fn render_metrics(&self) -> String {
-        let state = self.log.state();
-        self.metrics.log_state(state.bytes, state.dropped_notes);
+        self.metrics.log_state(&self.log.state());
         self.metrics.render()
     }
 
@@ -288,7 +287,12 @@ impl Handle {
     }
 
     fn start_relay(&mut self) {
-        let Some(plan) = self.plan.relay.clone() else { return };
+        let Some(plan) = self.plan.relay.clone() else {
+            if self.roles == [Role::Relay] {
+                warn!("this contract has no source topic to bridge: it needs no relay");
+            }
+            return;
+        };
         let cursor = relay::cursor(CursorName::of_relay(&self.plan.app.id), &plan);
         let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
         let start = Box::new(move |stop| {
@@ -358,6 +362,7 @@ impl Handle {
         let unrouted = Arc::new(Unrouted {
             cursor,
             routes: self.plan.smash.routes.clone(),
+            relayed: self.plan.relay.iter().flat_map(|relay| relay.inputs.clone()).collect(),
             policy: self.plan.smash.unrouted,
             dead_letters: self.plan.dead_letters.clone(),
             log: Arc::clone(&self.log),

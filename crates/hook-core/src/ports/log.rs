@@ -223,6 +223,8 @@ pub struct LogState {
     pub bytes: u64,
     /// Records given to `note` that were dropped because the queue was full.
     pub dropped_notes: u64,
+    /// Records that retention removed although a cursor that pins had not done them.
+    pub dropped_records: u64,
 }
 
 /// The bounds of one partition.

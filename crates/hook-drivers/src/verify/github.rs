@@ -51,6 +51,10 @@ impl SourceVerifier for GitHub {
         }
     }
 
+    fn signs_delivery_id(&self) -> bool {
+        false
+    }
+
     fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
         let mut headers = self.0.sign(request)?;
         headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);

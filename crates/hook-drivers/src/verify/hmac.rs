@@ -122,6 +122,10 @@ impl SourceVerifier for Hmac {
         Claim { delivery_id, ..Claim::default() }
     }
 
+    fn signs_delivery_id(&self) -> bool {
+        !matches!(self.delivery_id, Some(Selector::Header(_))) || self.scheme.signs_id()
+    }
+
     fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
         self.scheme.sign(request)
     }

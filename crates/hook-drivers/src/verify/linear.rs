@@ -69,6 +69,10 @@ impl SourceVerifier for Linear {
         }
     }
 
+    fn signs_delivery_id(&self) -> bool {
+        false
+    }
+
     fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
         let mut headers = self.0.sign(request)?;
         headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);

@@ -8,23 +8,30 @@ use hook_core::{
 };
 use sha2::{Digest, Sha256};
 
+/// What a verified event says of its delivery.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Delivery<'a> {
+    /// The sender's name for it.
+    pub(crate) id: Option<&'a DeliveryId>,
+    /// Whether such names are signed at this source. Where they are not, whoever captured a body may leave the name out.
+    pub(crate) ids_are_signed: bool,
+    pub(crate) body_digest: &'a [u8; 32],
+    pub(crate) received_at: Timestamp,
+}
+
 /// The keys of one delivery; none where its copies cannot be told from new events.
-pub(crate) fn keys(
-    plan: &DedupPlan,
-    source: &SourceName,
-    delivery_id: Option<&DeliveryId>,
-    body_digest: &[u8; 32],
-    received_at: Timestamp,
-) -> Vec<DedupKey> {
+pub(crate) fn keys(plan: &DedupPlan, source: &SourceName, delivery: &Delivery<'_>) -> Vec<DedupKey> {
     let window = SignedDuration::try_from(plan.window).unwrap_or(SignedDuration::MAX);
-    let expires_at = received_at.checked_add(window).unwrap_or(Timestamp::MAX);
+    let expires_at = delivery.received_at.checked_add(window).unwrap_or(Timestamp::MAX);
     let key = |kind: &str, value: &[u8]| DedupKey { digest: digest(source, kind, value), expires_at };
-    let by_body = || key("body", body_digest);
-    match (plan.by, delivery_id) {
+    let by_body = || key("body", delivery.body_digest);
+    let by_id = |id: &DeliveryId| key("id", id.value.as_bytes());
+    match (plan.by, delivery.id) {
         (DedupBy::Body, _) => vec![by_body()],
+        (DedupBy::Delivery, None) if !delivery.ids_are_signed => vec![by_body()],
+        (DedupBy::Delivery, Some(id)) if !id.is_signed => vec![by_id(id), by_body()],
+        (_, Some(id)) => vec![by_id(id)],
         (_, None) => Vec::new(),
-        (DedupBy::Delivery, Some(id)) if !id.is_signed => vec![key("id", id.value.as_bytes()), by_body()],
-        (_, Some(id)) => vec![key("id", id.value.as_bytes())],
     }
 }
 
@@ -52,7 +59,13 @@ mod tests {
         let plan = DedupPlan { by, window: Duration::from_secs(60) };
         let id = id.map(|(value, is_signed)| DeliveryId { value: value.into(), is_signed });
         let source = SourceName::new("github").unwrap();
-        keys(&plan, &source, id.as_ref(), &[body; 32], Timestamp::UNIX_EPOCH).iter().map(|key| key.digest).collect()
+        let delivery = Delivery {
+            id: id.as_ref(),
+            ids_are_signed: id.as_ref().is_none_or(|id| id.is_signed),
+            body_digest: &[body; 32],
+            received_at: Timestamp::UNIX_EPOCH,
+        };
+        keys(&plan, &source, &delivery).iter().map(|key| key.digest).collect()
     }
 
     #[test]
@@ -62,6 +75,16 @@ mod tests {
         assert_eq!(first.len(), 2);
         assert_ne!(first[0], captured[0]);
         assert_eq!(first[1], captured[1]);
+    }
+
+    #[test]
+    fn leaving_an_unsigned_id_out_is_no_way_around() {
+        let plan = DedupPlan { by: DedupBy::Delivery, window: Duration::from_secs(60) };
+        let source = SourceName::new("github").unwrap();
+        let delivery =
+            Delivery { id: None, ids_are_signed: false, body_digest: &[1; 32], received_at: Timestamp::UNIX_EPOCH };
+        let without = keys(&plan, &source, &delivery)[0].digest;
+        assert!(keys_of(DedupBy::Delivery, Some(("a", false)), 1).contains(&without));
     }
 
     #[test]

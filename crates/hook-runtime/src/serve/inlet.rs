@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +18,7 @@ use hook_core::{
     payload::Payload,
     ports::{
         ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
-        log::{Append, Appended, Log, LogError},
+        log::{Append, Appended, DedupKey, Log, LogError},
         plugin::{Draft, Plugin, Verdict},
         verifier::{Claim, Refusal},
     },
@@ -27,7 +28,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{dedup, source::Source};
+use super::{
+    cooldown::{Cooldown, Entry},
+    dedup,
+    notice::Notices,
+    source::Source,
+};
 use crate::{
     journal::{Journal, Sender},
     metrics::Metrics,
@@ -35,6 +41,9 @@ use crate::{
 
 /// How long a sender is asked to wait where the log cannot take its event.
 const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(5);
+
+/// Ordering keys and delivery ids of senders are kept as they are up to this length, in bytes.
+const LONGEST_KEY: usize = 256;
 
 /// The role `serve`, shared by all of its adapters.
 pub(crate) struct Serve {
@@ -46,6 +55,7 @@ pub(crate) struct Serve {
     metrics: Arc<Metrics>,
     secrets: Secrets,
     clock: SharedClock,
+    notices: Notices,
 }
 
 impl Serve {
@@ -59,19 +69,34 @@ impl Serve {
     ) -> Self {
         let sources = plan.sources.iter().map(|(name, plan)| (name.clone(), Source::new(plan.clone()))).collect();
         let plugins = plan.serve.adapters.iter().map(|adapter| (adapter.id.clone(), adapter.plugins.clone())).collect();
-        Self { sources, routes: plan.serve.routes.clone(), plugins, log, journal, metrics, secrets, clock }
+        Self {
+            sources,
+            routes: plan.serve.routes.clone(),
+            plugins,
+            log,
+            journal,
+            metrics,
+            secrets,
+            clock,
+            notices: Notices::default(),
+        }
     }
 
     async fn take(&self, event: RawEvent) -> Result<Accepted, Rejection> {
         let began = Instant::now();
-        let (request_id, adapter) = (event.request_id, event.adapter.clone());
+        let (request_id, adapter, peer) = (event.request_id, event.adapter.clone(), event.peer);
         let Some(source) = self.sources.get(&event.source) else {
             let refused = refused(RejectionKind::NotFound, "unknown_source", "there is no such source");
-            return Err(self.reject(Sender::Unverified, &adapter, Some(&event.source), request_id, refused));
+            return Err(self.reject(
+                Sender::Unverified,
+                Request { adapter: &adapter, source: Some(&event.source), request_id, peer },
+                refused,
+            ));
         };
         self.metrics.ingress_event(&adapter, &event.source);
         let name = event.source.clone();
-        let reject = |sender, refused| self.reject(sender, &adapter, Some(&name), request_id, refused);
+        let request = Request { adapter: &adapter, source: Some(&name), request_id, peer };
+        let reject = |sender, refused| self.reject(sender, request, refused);
 
         let verified = self.verify(source, event).map_err(|refused| reject(Sender::Unverified, refused))?;
         let event = self.admit(source, &verified).map_err(|refused| reject(Sender::Verified, refused))?;
@@ -122,7 +147,7 @@ impl Serve {
             payload,
         };
         let draft = self.run_plugins(&raw.adapter, draft)?;
-        Ok(Admitted::new(raw, &claim, draft))
+        Ok(Admitted::new(source, raw, &claim, draft))
     }
 
     fn run_plugins(&self, adapter: &AdapterId, mut draft: Draft) -> Result<Draft, Refused> {
@@ -161,19 +186,17 @@ impl Serve {
         event: Admitted,
         topics: Vec<TopicName>,
     ) -> Result<Accepted, Refused> {
-        let Admitted { header, payload, body_digest, delivery_id } = event;
-        let cooldown = source.cooldown.as_ref().zip(header.meta.route_key.clone());
-        if let Some((cooldown, key)) = &cooldown
-            && !cooldown.is_over(key, Instant::now())
-        {
-            return Err(refused(
-                RejectionKind::CoolingDown,
-                "cooldown",
-                "another event of this key was taken just now",
-            ));
-        }
-        let dedup =
-            dedup::keys(&source.plan.dedup, &header.source, delivery_id.as_ref(), &body_digest, header.received_at);
+        let Admitted { header, payload, dedup } = event;
+        let cooldown = source.cooldown.as_ref().zip(header.meta.route_key.as_deref());
+        let ticket = match cooldown.map(|(cooldown, key)| (cooldown, cooldown.enter(key, &dedup, Instant::now()))) {
+            Some((_, Entry::Waits)) => {
+                let message = "another event of this key was taken just now";
+                return Err(refused(RejectionKind::CoolingDown, "cooldown", message));
+            }
+            Some((cooldown, Entry::Passes(ticket))) => Some((cooldown, ticket)),
+            Some((_, Entry::Copy)) | None => None,
+        };
+        let give_back = |ticket: Option<(&Cooldown, _)>| ticket.map(|(cooldown, ticket)| cooldown.leave(ticket));
         let envelope = Envelope { header, payload };
         let records = topics.iter().map(|topic| envelope.to_record(topic.clone())).collect();
         let id = envelope.header.id;
@@ -181,14 +204,15 @@ impl Serve {
         match self.log.append(append).await {
             Ok(Appended::Stored(_)) => {
                 topics.iter().for_each(|topic| self.metrics.published(topic));
-                if let Some((cooldown, key)) = cooldown {
-                    cooldown.begin(key, Instant::now());
-                }
                 self.trace_stored(adapter, &envelope.header);
                 Ok(Accepted::Stored(id))
             }
-            Ok(Appended::DuplicateOf(first)) => Ok(Accepted::Duplicate(EventId::from_bytes(first))),
+            Ok(Appended::DuplicateOf(first)) => {
+                give_back(ticket);
+                Ok(Accepted::Duplicate(EventId::from_bytes(first)))
+            }
             Err(error) => {
+                give_back(ticket);
                 topics.iter().for_each(|topic| self.metrics.publish_failed(topic, reason(&error)));
                 warn!(ingress_adapter = %adapter, source = %envelope.header.source, %error, "event not stored");
                 Err(not_stored(&error))
@@ -208,21 +232,34 @@ impl Serve {
         );
     }
 
-    fn reject(
-        &self,
-        sender: Sender,
-        adapter: &AdapterId,
-        source: Option<&SourceName>,
-        request_id: RequestId,
-        refused: Refused,
-    ) -> Rejection {
+    fn reject(&self, sender: Sender, request: Request<'_>, refused: Refused) -> Rejection {
+        let Request { adapter, source, request_id, peer } = request;
         self.metrics.refused(adapter, refused.code);
-        debug!(%request_id, ingress_adapter = %adapter, source = source.map(SourceName::as_str), code = refused.code, "request refused");
+        if let Some(suppressed) = self.notices.due(Instant::now()) {
+            warn!(
+                %request_id,
+                ingress_adapter = %adapter,
+                source = source.map(SourceName::as_str),
+                peer = peer.map(tracing::field::display),
+                code = refused.code,
+                suppressed,
+                "request refused"
+            );
+        }
         let step =
             Step::Refused { source: source.cloned(), code: refused.code.to_owned(), reason: refused.message.clone() };
         self.journal.note_request(sender, request_id, None, step);
         Rejection { refused, request_id }
     }
+}
+
+/// What a refusal says of its request.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    adapter: &'a AdapterId,
+    source: Option<&'a SourceName>,
+    request_id: RequestId,
+    peer: Option<IpAddr>,
 }
 
 impl Inlet for Serve {
@@ -235,7 +272,8 @@ impl Inlet for Serve {
     }
 
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {
-        self.reject(Sender::Unverified, adapter, source, RequestId::generate(), refused)
+        let request = Request { adapter, source, request_id: RequestId::generate(), peer: None };
+        self.reject(Sender::Unverified, request, refused)
     }
 }
 
@@ -243,20 +281,19 @@ impl Inlet for Serve {
 struct Admitted {
     header: EventHeader,
     payload: Payload,
-    body_digest: [u8; 32],
-    delivery_id: Option<hook_core::ports::verifier::DeliveryId>,
+    dedup: Vec<DedupKey>,
 }
 
 impl Admitted {
-    fn new(raw: &RawEvent, claim: &Claim, draft: Draft) -> Self {
+    fn new(source: &Source, raw: &RawEvent, claim: &Claim, draft: Draft) -> Self {
         let body_digest: [u8; 32] = Sha256::digest(&raw.body).into();
         let traceparent = raw.headers.get("traceparent").and_then(|value| value.to_str().ok());
         let meta = Meta {
             trace_id: traceparent.and_then(TraceId::from_traceparent),
             ingress_adapter: Some(raw.adapter.clone()),
-            route_key: claim.ordering_key.as_ref().map(|key| format!("{}:{key}", raw.source)),
+            route_key: claim.ordering_key.as_ref().map(|key| format!("{}:{}", raw.source, bounded(key))),
             flags: draft.flags,
-            delivery_id: claim.delivery_id.as_ref().map(|id| id.value.clone()),
+            delivery_id: claim.delivery_id.as_ref().map(|id| bounded(&id.value)),
             body_sha256: Some(hex(&body_digest)),
             replay: None,
         };
@@ -267,7 +304,22 @@ impl Admitted {
             received_at: raw.received_at,
             meta,
         };
-        Self { header, payload: draft.payload, body_digest, delivery_id: claim.delivery_id.clone() }
+        let delivery = dedup::Delivery {
+            id: claim.delivery_id.as_ref(),
+            ids_are_signed: source.plan.verifier.signs_delivery_id(),
+            body_digest: &body_digest,
+            received_at: raw.received_at,
+        };
+        let dedup = dedup::keys(&source.plan.dedup, &header.source, &delivery);
+        Self { header, payload: draft.payload, dedup }
+    }
+}
+
+/// A sender chooses how long its keys are, and we keep them in memory: a long one is known by its digest.
+fn bounded(text: &str) -> String {
+    match text.len() <= LONGEST_KEY {
+        true => text.to_owned(),
+        false => format!("sha256-{}", hex(&Sha256::digest(text))),
     }
 }
 

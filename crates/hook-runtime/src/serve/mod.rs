@@ -3,6 +3,7 @@
 mod cooldown;
 mod dedup;
 mod inlet;
+mod notice;
 mod source;
 
 pub(crate) use inlet::Serve;
