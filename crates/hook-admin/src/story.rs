@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hook_contract::plan::{Plan, SmashRoute};
 use hook_core::{
     Timestamp,
-    envelope::EventHeader,
+    envelope::{EventHeader, Replay},
     event::{EventId, RequestId},
     journal::{JournalEntry, Step},
     names::CursorName,
@@ -33,6 +33,9 @@ pub struct EventStory {
     pub header: EventHeader,
     /// Where it is stored: one place a topic, and one more for each replay.
     pub stored: Vec<Position>,
+    /// The times that an operator sent it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<Replay>,
     /// What happened to it, oldest first.
     pub steps: Vec<JournalEntry>,
     /// How it stands with each destination that takes it.
@@ -93,6 +96,8 @@ pub async fn tell(plan: &Plan, log: &Arc<dyn Log>, id: EventId) -> Result<Option
     };
     let header = first.event.header.clone();
     let steps: Vec<_> = entries.into_iter().filter(|entry| entry.event_id == Some(id)).collect();
+    let mut replays: Vec<Replay> = stored.iter().filter_map(|stored| stored.event.header.meta.replay).collect();
+    replays.dedup();
     let positions: Vec<_> = stored.iter().map(|stored| stored.position.clone()).collect();
     let state = log.state();
     let mut destinations = Vec::new();
@@ -102,7 +107,7 @@ pub async fn tell(plan: &Plan, log: &Arc<dyn Log>, id: EventId) -> Result<Option
             destinations.extend(of_route(plan, route, &read, &steps, &state));
         }
     }
-    Ok(Some(Story::Event(Box::new(EventStory { header, stored: positions, steps, destinations }))))
+    Ok(Some(Story::Event(Box::new(EventStory { header, stored: positions, replays, steps, destinations }))))
 }
 
 /// The story of a refusal.
@@ -122,10 +127,11 @@ fn of_route(
         let destination = format!("{}/{adapter}", route.id);
         let cursor = CursorName::of_destination(&plan.app.id, &route.id, adapter);
         let is_past = read.iter().all(|position| is_past(state, &cursor, position));
-        let (ended, attempts) = of_destination(&destination, steps);
-        let state = match ended {
-            Some(ended) if is_past || ended != DeliveryState::Pending => ended,
-            _ if is_past => DeliveryState::Done,
+        let Told { last, ended, attempts } = told(&destination, steps);
+        // Each place that the event stands in, a replay's too, ends once.
+        let state = match last {
+            Some(last) if is_past || ended >= read.len() => last,
+            None if is_past => DeliveryState::Done,
             _ => DeliveryState::Pending,
         };
         DestinationStory { destination, state, attempts }
@@ -133,22 +139,36 @@ fn of_route(
     route.destinations.iter().map(|destination| story(&destination.adapter)).collect()
 }
 
-/// How the journal says it ended at a destination, and after how many attempts.
-fn of_destination(name: &str, steps: &[JournalEntry]) -> (Option<DeliveryState>, u32) {
-    let (mut ended, mut attempts) = (None, 0);
+/// What the journal tells of an event at a destination.
+#[derive(Default)]
+struct Told {
+    /// How it ended last.
+    last: Option<DeliveryState>,
+    /// How often it ended.
+    ended: usize,
+    attempts: u32,
+}
+
+fn told(name: &str, steps: &[JournalEntry]) -> Told {
+    let mut told = Told::default();
     for entry in steps {
-        match &entry.step {
-            Step::AttemptFailed { destination, .. } if destination == name => attempts += 1,
-            Step::Delivered { destination, .. } if destination == name => {
-                attempts += 1;
-                ended = Some(DeliveryState::Delivered);
+        let ended = match &entry.step {
+            Step::AttemptFailed { destination, .. } if destination == name => {
+                told.attempts += 1;
+                continue;
             }
-            Step::DeadLettered { destination, .. } if destination == name => ended = Some(DeliveryState::DeadLettered),
-            Step::Dropped { destination, .. } if destination == name => ended = Some(DeliveryState::Dropped),
-            _ => {}
-        }
+            Step::Delivered { destination, .. } if destination == name => {
+                told.attempts += 1;
+                DeliveryState::Delivered
+            }
+            Step::DeadLettered { destination, .. } if destination == name => DeliveryState::DeadLettered,
+            Step::Dropped { destination, .. } if destination == name => DeliveryState::Dropped,
+            _ => continue,
+        };
+        told.last = Some(ended);
+        told.ended += 1;
     }
-    (ended, attempts)
+    told
 }
 
 /// Whether everything up to and including the position is done, as far as the watermark tells.

@@ -132,10 +132,18 @@ pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_l
 pub fn not_opened(directory: &Path, error: &OpenError) -> Box<Problem> {
     let directory = directory.display();
     Box::new(match error {
-        OpenError::Locked { .. } => Problem::error(
-            &codes::LOG_LOCKED,
-            format!("another process owns the log in {directory}"),
-            "the embedded log lives in one process: run every role with `hook up`, stop the other process, or choose another --data-dir",
+        OpenError::Locked { process, .. } => {
+            let owner = process.map(|id| format!(" (process {id})")).unwrap_or_default();
+            Problem::error(
+                &codes::LOG_LOCKED,
+                format!("another process{owner} owns the log in {directory}"),
+                "the embedded log lives in one process: run every role with `hook up`, stop the other process, or choose another --data-dir",
+            )
+        }
+        OpenError::Damaged(_) => Problem::error(
+            &codes::LOG_NOT_OPENED,
+            chain(error),
+            "nothing was changed: copy the data directory, put the file back from a backup, or begin anew with another --data-dir",
         ),
         error => Problem::error(
             &codes::LOG_NOT_OPENED,
@@ -155,9 +163,9 @@ fn admin_taken(address: SocketAddr, error: &std::io::Error) -> Box<Problem> {
 
 fn not_started(error: &StartError) -> Box<Problem> {
     Box::new(match error {
-        StartError::Listen { .. } => Problem::error(
+        StartError::Listen { adapter, source } => Problem::error(
             &codes::ADDRESS_NOT_OPENED,
-            chain(error),
+            format!("ingress adapter {adapter}: {}", chain(source)),
             "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
         ),
         StartError::Cursors(_) => {

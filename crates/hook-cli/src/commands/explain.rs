@@ -60,12 +60,13 @@ fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
     let delivery = header.meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
     let mut rows = vec![[start.to_string(), format!("received{adapter}{delivery}, signature verified")]];
     for position in &story.stored {
-        rows.push([
-            String::new(),
-            format!("stored in {} at {}/{}", position.topic, position.partition, position.offset),
-        ]);
+        rows.push([String::new(), format!("stored in {}@{}", position.topic, position.offset)]);
     }
-    rows.extend(story.steps.iter().map(|entry| [later(start, entry.at), step(&entry.step)]));
+    let replayed = story.replays.iter().map(|replay| (replay.at, format!("replayed ({})", replay.id)));
+    let steps = story.steps.iter().map(|entry| (entry.at, step(&entry.step)));
+    let mut later_on: Vec<_> = replayed.chain(steps).collect();
+    later_on.sort_by_key(|(at, _)| *at);
+    rows.extend(later_on.into_iter().map(|(at, what)| [later(start, at), what]));
     context.output.table(&rows)?;
     context.output.heading("destinations")?;
     match story.destinations.is_empty() {
@@ -95,8 +96,7 @@ fn destination(story: &DestinationStory) -> [String; 2] {
     };
     let attempts = match story.attempts {
         0 => String::new(),
-        1 => ", 1 attempt".to_owned(),
-        attempts => format!(", {attempts} attempts"),
+        attempts => format!(", {}", count(attempts)),
     };
     [story.destination.clone(), format!("{state}{attempts}")]
 }
@@ -113,7 +113,7 @@ fn step(step: &Step) -> String {
             format!("{destination}: delivered with attempt {attempt}: {answer} [{took_ms} ms]")
         }
         Step::DeadLettered { destination, attempts, error } => {
-            format!("{destination}: to the dead letters after {attempts} attempts: {error}")
+            format!("{destination}: to the dead letters after {}: {error}", count(*attempts))
         }
         Step::Dropped { destination, reason } => format!("{destination}: dropped: {reason}"),
     }
@@ -122,4 +122,8 @@ fn step(step: &Step) -> String {
 fn later(start: Timestamp, at: Timestamp) -> String {
     let millis = at.duration_since(start).as_millis();
     if millis < 10_000 { format!("+{millis} ms") } else { format!("+{:.1} s", at.duration_since(start).as_secs_f64()) }
+}
+
+fn count(attempts: u32) -> String {
+    if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") }
 }

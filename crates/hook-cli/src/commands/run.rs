@@ -37,7 +37,11 @@ pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(
         context.output.error(&format!("could not start the async runtime: {error}"));
         Exit::Failure
     })?;
-    runtime.block_on(run_until_asked(context, loaded, roles, directory.path, arguments.instance_id.clone()))
+    let ended =
+        runtime.block_on(run_until_asked(context, loaded, roles, directory.path, arguments.instance_id.clone()));
+    // Whoever asks for the end while a large log is still being read does not wait for it.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run_until_asked(
@@ -51,15 +55,22 @@ async fn run_until_asked(
         context.output.error(&format!("could not wait for signals: {error}"));
         Exit::Failure
     })?;
+    let mut asked = std::pin::pin!(asked);
     let Loaded { plan, environment, log, .. } = loaded;
-    let secrets = Arc::clone(&environment);
+    let reload = reload_on_hangup(Arc::clone(&environment));
+    let secrets = environment;
     let setup = Setup { plan, roles: roles.to_vec(), secrets, data_directory: data_directory.clone(), instance };
-    let pipeline = Pipeline::start(setup).await.map_err(|problem| context.refuse(&[*problem], None))?;
+    let pipeline = tokio::select! {
+        started = Pipeline::start(setup) => started.map_err(|problem| context.refuse(&[*problem], None))?,
+        signal = &mut asked => {
+            info!(signal, "ending before everything was up");
+            return Ok(());
+        }
+    };
     let ready = Ready { ready: true, listeners: pipeline.handle().listeners(), admin: pipeline.admin(), log };
     ready.show(context, &data_directory)?;
-    let reload = reload_on_hangup(environment);
     let why = tokio::select! {
-        signal = asked => Ok(signal),
+        signal = &mut asked => Ok(signal),
         reason = pipeline.handle().failed() => Err(reason),
     };
     reload.abort();
