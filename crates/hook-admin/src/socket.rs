@@ -14,16 +14,17 @@ use axum::{
     extract::{Path as UrlPath, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use bytes::Bytes;
 use futures_util::stream;
 use hook_core::{
     event::{EventId, RequestId},
+    names::CursorName,
     ports::log::LogError,
     stop::Stop,
 };
-use hook_runtime::{Handle, WaitingKey, replay, status::Status};
+use hook_runtime::{Handle, WaitingKey, cursors, replay, status::Status};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -73,6 +74,7 @@ impl AdminSocket {
             .route("/explain/{id}", get(explain))
             .route("/dead-letters", get(dead_letters))
             .route("/replay/{id}", post(replay_event))
+            .route("/cursors/{name}", delete(delete_cursor))
             .with_state(Admin { handle, stop: stop.clone() });
         let served = axum::serve(self.listener, router).with_graceful_shutdown(stop).await;
         let _ = std::fs::remove_file(&self.path);
@@ -166,6 +168,24 @@ async fn replay_event(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>)
     Ok(Json(replayed).into_response())
 }
 
+/// Forgets a cursor that nothing reads with any more.
+async fn delete_cursor(State(admin): State<Admin>, UrlPath(name): UrlPath<CursorName>) -> Result<Response, Failed> {
+    let log = admin.handle.log();
+    if cursors::active(admin.handle.plan()).contains(&name) {
+        return Err(Failed::Refused(format!("an active destination reads with {name}: only an orphan can be deleted")));
+    }
+    if !log.state().cursors.iter().any(|cursor| cursor.name == name) {
+        return Err(Failed::NotFound);
+    }
+    log.delete_cursor(&name).await?;
+    Ok(Json(Deleted { deleted: name }).into_response())
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    deleted: CursorName,
+}
+
 fn lines(lines: impl Into<Body>) -> Response {
     lines_of(lines.into())
 }
@@ -254,6 +274,11 @@ impl Client {
     /// Orders, and takes the whole answer.
     pub async fn post(&self, path: &str) -> Result<Bytes, ClientError> {
         self.send("POST", path).await
+    }
+
+    /// Orders that something be deleted, and takes the whole answer.
+    pub async fn delete(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send("DELETE", path).await
     }
 
     /// Asks for one JSON value.

@@ -69,19 +69,21 @@ fn start(from: StartFrom) -> From {
     }
 }
 
+/// Every cursor that the plan reads with.
+pub fn active(plan: &Plan) -> Vec<CursorName> {
+    let app = &plan.app.id;
+    let destinations = plan.smash.routes.iter().flat_map(|route| {
+        route.destinations.iter().map(|destination| CursorName::of_destination(app, &route.id, &destination.adapter))
+    });
+    destinations.chain([CursorName::of_relay(app), unrouted_name(app)]).collect()
+}
+
 /// Finds cursors of this app that no active destination has, and warns of each.
 pub(crate) async fn orphans(plan: &Plan, roles: &[Role], log: &Arc<dyn Log>) -> Vec<Orphan> {
     if !roles.contains(&Role::Smash) {
         return Vec::new();
     }
-    let mut known: Vec<_> = plan
-        .smash
-        .routes
-        .iter()
-        .flat_map(|route| route.destinations.iter().map(move |destination| (route, destination)))
-        .map(|(route, destination)| CursorName::of_destination(&plan.app.id, &route.id, &destination.adapter))
-        .collect();
-    known.extend([CursorName::of_relay(&plan.app.id), unrouted_name(&plan.app.id)]);
+    let known = active(plan);
     let state = log.state();
     let mut orphans = Vec::new();
     for cursor in &state.cursors {

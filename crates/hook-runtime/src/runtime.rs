@@ -170,6 +170,8 @@ impl Handle {
     pub fn status(&self) -> Status {
         let log = self.log.state();
         let is_ending = self.is_ending.load(std::sync::atomic::Ordering::Relaxed);
+        let is_left = |orphan: &&Orphan| log.cursors.iter().any(|cursor| cursor.name == orphan.cursor);
+        let orphans = self.orphans.iter().filter(is_left).cloned().collect();
         let state = match (is_ending, &log.unavailable) {
             (true, _) => ListenerState::Stopping,
             (false, Some(_)) => ListenerState::Refusing,
@@ -192,7 +194,7 @@ impl Handle {
                 .filter(|_| self.runs(Role::Relay))
                 .map(|relay| RelayStatus { inputs: relay.inputs.clone(), output: relay.output.clone() }),
             destinations: self.destinations.iter().map(StatusCell::get).collect(),
-            orphans: self.orphans.clone(),
+            orphans,
             log,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod config;
+pub mod cursors;
 pub mod debug;
 pub mod demo;
 pub mod dlq;
@@ -34,6 +35,7 @@ pub enum Command {
     Explain(explain::Arguments),
     Dlq(dlq::Arguments),
     Replay(replay::Arguments),
+    Cursors(cursors::Arguments),
     Config(config::Arguments),
     Test(test::Arguments),
     Debug(debug::Arguments),
@@ -53,6 +55,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Explain(arguments) => explain::run(context, arguments),
         Command::Dlq(arguments) => dlq::run(context, arguments),
         Command::Replay(arguments) => replay::run(context, arguments),
+        Command::Cursors(arguments) => cursors::run(context, arguments),
         Command::Test(arguments) => test::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Debug(arguments) => debug::run(context, arguments),

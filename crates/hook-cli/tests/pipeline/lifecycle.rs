@@ -323,6 +323,24 @@ fn a_renamed_route_leaves_an_orphan_and_the_start_says_what_it_has_not_delivered
 }
 
 #[test]
+fn an_orphan_is_listed_and_can_be_deleted_and_a_cursor_in_use_cannot() {
+    let (_receiver, _contract, home, _ids) = leave_three_behind(true);
+    let mut pipeline = home.up();
+    let orphan = text(&orphan(&pipeline), "/cursor").to_owned();
+    let listed = || home.run("cursors list --json").ok().lines();
+    let (left, used): (Vec<_>, Vec<_>) = listed().into_iter().partition(|cursor| cursor["orphan"] == json!(true));
+    assert_eq!(left.iter().map(|cursor| text(cursor, "/name")).collect::<Vec<_>>(), [orphan.as_str()]);
+    let in_use = text(&used[0], "/name").to_owned();
+    assert_eq!(home.run(&format!("cursors delete {in_use}")).code, 1);
+    home.run(&format!("cursors delete {orphan}")).ok();
+    assert_eq!(home.run(&format!("cursors delete {orphan}")).code, 1, "it is gone");
+    assert_eq!(listed().len(), used.len());
+    assert_eq!(pipeline.status()["orphans"], json!([]));
+    assert!(pipeline.terminate().success());
+    assert_eq!(listed().len(), used.len(), "also after the end, read from the log itself");
+}
+
+#[test]
 fn an_orphan_that_never_delivered_anything_is_counted_too() {
     let (_receiver, _contract, home, _ids) = leave_three_behind(false);
     let pipeline = home.up();

@@ -211,7 +211,7 @@ pub trait Scan: Send {
 }
 
 /// What a log looks like now.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LogState {
     /// Whether it takes appends now; otherwise why not.
     pub unavailable: Option<String>,
@@ -228,7 +228,7 @@ pub struct LogState {
 }
 
 /// The bounds of one partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionState {
     /// The topic.
     pub topic: TopicName,
@@ -241,7 +241,7 @@ pub struct PartitionState {
 }
 
 /// The progress of one cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorState {
     /// The cursor.
     pub name: CursorName,
@@ -250,7 +250,7 @@ pub struct CursorState {
 }
 
 /// The progress of a cursor in one partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorProgress {
     /// The topic.
     pub topic: TopicName,
