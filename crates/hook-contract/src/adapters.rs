@@ -157,8 +157,8 @@ fn driver<'c, D: ?Sized>(
         Some(place) => format!("`{name}` belongs under {place}"),
         None => {
             let planned = check.catalog.planned.iter().filter(|planned| planned.side == section);
-            let known = names.into_iter().chain(planned.map(|planned| planned.name));
-            suggest::help(name, known, "the drivers here")
+            let planned: Vec<&str> = planned.map(|planned| planned.name).collect();
+            suggest::help_with_planned(name, &names, &planned, "the drivers here")
         }
     };
     check.findings.error(&codes::UNKNOWN_DRIVER, span, format!("there is no driver `{name}`"), help);

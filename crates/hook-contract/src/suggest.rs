@@ -28,11 +28,17 @@ fn is_part(name: &str, known: &str) -> bool {
 /// A help line for an unknown name: what was meant, and what there is.
 pub(crate) fn help<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let list = match known.as_slice() {
+    help_with_planned(name, &known, &[], what)
+}
+
+/// The same where there are names that are known and not built. They are listed as such.
+pub(crate) fn help_with_planned(name: &str, built: &[&str], planned: &[&str], what: &str) -> String {
+    let mut list = match built {
         [] => format!("there are no {what}"),
-        known => format!("{what}: {}", listed(known)),
+        built => format!("{what}: {}", listed(built)),
     };
-    match nearest(name, known.iter().copied()) {
+    list.extend(planned.iter().map(|name| format!(", `{name}` (not in this build)")));
+    match nearest(name, built.iter().chain(planned).copied()) {
         Some(meant) => format!("did you mean `{meant}`? {list}"),
         None => list,
     }
