@@ -6,11 +6,12 @@
 //! | [`globals`], [`context`] | the flags that every command takes, and what every command is given |
 //! | [`load`] | what a running command starts from: contract, environment, plan |
 //! | [`discovery`], [`options`] | which contract is meant; what its check is given beside the text |
-//! | [`environment`] | values in layers, each with its origin |
+//! | [`environment`], [`secretless`] | values in layers, each with its origin; what the environment silently lacks |
 //! | [`data_directory`] | where the log is kept |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
 //! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
+//! | [`event_id`], [`since`] | values on the command line |
 //! | [`catalog`] | the drivers of the default build |
 
 pub mod catalog;
@@ -19,6 +20,7 @@ pub mod context;
 pub mod data_directory;
 pub mod discovery;
 pub mod environment;
+pub mod event_id;
 pub mod exit;
 pub mod globals;
 pub mod lab;
@@ -30,6 +32,7 @@ pub mod owner;
 pub mod pipeline;
 mod redaction;
 pub mod report;
+pub mod secretless;
 pub mod since;
 
 use std::{ffi::OsString, process::ExitCode};

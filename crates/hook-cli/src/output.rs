@@ -1,6 +1,9 @@
 //! The one place that writes to stdout and stderr. A reader that goes away is no panic and no failure.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
 
 use anstyle::Style;
 use clap::ColorChoice;
@@ -76,6 +79,14 @@ impl Output {
         self.text(&aligned(rows))
     }
 
+    /// The same, under a line that says what the columns are.
+    pub fn titled_table<const N: usize>(&self, titles: [&str; N], rows: &[[String; N]]) -> Result<(), Exit> {
+        let all: Vec<_> = std::iter::once(titles.map(str::to_owned)).chain(rows.iter().cloned()).collect();
+        let text = aligned(&all);
+        let (titles, rows) = text.split_once('\n').unwrap_or((&text, ""));
+        self.text(&format!("{}\n{rows}", paint(titles, HEADING, self.stdout_has_color)))
+    }
+
     /// Writes a line for people to stderr. Nothing can be done where that fails.
     pub fn note(&self, line: &str) {
         let _ = writeln!(io::stderr().lock(), "{line}");
@@ -94,6 +105,11 @@ impl Output {
         self.error(&format!("could not write to stdout: {error}"));
         Exit::Failure
     }
+}
+
+/// Milliseconds, to the microsecond: more digits only make an answer harder to read.
+pub fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn has_color(choice: ColorChoice, is_terminal: bool) -> bool {
@@ -132,6 +148,11 @@ mod tests {
         let rows =
             [["a".to_owned(), "ü".to_owned(), "x".to_owned()], ["bcd".to_owned(), String::new(), "y".to_owned()]];
         assert_eq!(aligned(&rows), "  a    ü  x\n  bcd     y\n");
+    }
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        assert_eq!([1_234_567, 500_000, 12_499].map(|nanos| millis(Duration::from_nanos(nanos))), [1.235, 0.5, 0.012]);
     }
 
     #[test]

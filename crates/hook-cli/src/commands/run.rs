@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use hook_contract::plan::Role;
+use hook_contract::plan::{Plan, Role};
 use hook_runtime::status::ListenerStatus;
 use serde::Serialize;
 use tracing::{info, warn};
@@ -14,6 +14,7 @@ use crate::{
     load::{self, Loaded, LogChoice},
     logging,
     pipeline::{Pipeline, Setup, asked_to_end},
+    secretless::{self, Secretless},
 };
 
 /// Options of a process that runs roles.
@@ -57,6 +58,11 @@ async fn run_until_asked(
     })?;
     let mut asked = std::pin::pin!(asked);
     let Loaded { plan, environment, log, .. } = loaded;
+    if roles.contains(&Role::Serve) {
+        for Secretless { source, variables } in secretless::find(&plan, &*environment) {
+            warn!(%source, "source answers 401 to everything: {variables} is not set");
+        }
+    }
     let reload = reload_on_hangup(Arc::clone(&environment));
     let secrets = environment;
     let setup = Setup { plan, roles: roles.to_vec(), secrets, data_directory: data_directory.clone(), instance };
@@ -68,7 +74,7 @@ async fn run_until_asked(
         }
     };
     let ready = Ready { ready: true, listeners: pipeline.handle().listeners(), admin: pipeline.admin(), log };
-    ready.show(context, &data_directory)?;
+    ready.show(context, pipeline.handle().plan(), &data_directory)?;
     let why = tokio::select! {
         signal = &mut asked => Ok(signal),
         reason = pipeline.handle().failed() => Err(reason),
@@ -114,17 +120,24 @@ struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    fn show(&self, context: &Context, data_directory: &std::path::Path) -> Result<(), Exit> {
+    fn show(&self, context: &Context, plan: &Plan, data_directory: &std::path::Path) -> Result<(), Exit> {
         if context.output.is_json() {
             return context.output.json(self);
         }
-        let mut parts: Vec<String> =
-            self.listeners.iter().map(|listener| format!("{} on {}", listener.adapter, listener.address)).collect();
+        let mut parts: Vec<String> = self.listeners.iter().map(|listener| listening(listener, plan)).collect();
         parts.push(format!("admin on {}", self.admin));
         let LogChoice { driver, reason } = &self.log;
         parts.push(format!("log {driver} in {} ({reason})", data_directory.display()));
         context.output.line(&format!("ready: {}", parts.join(", ")))
     }
+}
+
+/// Where an adapter takes events, as a sender writes it.
+fn listening(listener: &ListenerStatus, plan: &Plan) -> String {
+    let adapter = plan.serve.adapters.iter().find(|adapter| adapter.id == listener.adapter);
+    let claim = adapter.and_then(|adapter| adapter.driver.claims().into_iter().next());
+    let path = claim.map(|claim| claim.path).unwrap_or_default();
+    format!("{} on http://{}{path}", listener.adapter, listener.address)
 }
 
 fn addresses<S: serde::Serializer>(listeners: &[ListenerStatus], serializer: S) -> Result<S::Ok, S::Error> {

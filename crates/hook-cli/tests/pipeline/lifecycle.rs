@@ -416,7 +416,7 @@ fn for_people_one_line_says_that_it_is_ready() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(line.lines().count(), 1, "{line}");
-    for part in ["ready: http-in on 127.0.0.1:", "admin on 127.0.0.1:", "log embedded"] {
+    for part in ["ready: http-in on http://127.0.0.1:", "/webhook/{source}, admin on 127.0.0.1:", "log embedded"] {
         assert!(line.contains(part), "no `{part}` in {line}");
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     exit::Exit,
     load::{self, Loaded},
     owner::block_on,
+    secretless,
 };
 
 /// How long a destination may take to answer the knock.
@@ -77,6 +78,9 @@ async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Resu
     let is_running = Client::new(&directory).is_running().await;
     let mut checks = vec![Check::new("contract", Ok(format!("{}, profile {}", contract.file, plan.profile.name)))];
     checks.extend(variables(&plan, &secrets));
+    checks.extend(secretless::find(&plan, &*secrets).into_iter().map(|found| {
+        Check::new(found.variables, Err(format!("not set; source {} answers 401 to everything", found.source)))
+    }));
     checks.push(Check::new("data directory", disk(&directory)));
     for adapter in &plan.serve.adapters {
         for claim in adapter.driver.claims() {
