@@ -1,7 +1,9 @@
 //! `hook dlq`: dead letters, listed and shown.
 
+use std::num::NonZeroUsize;
+
 use hook_admin::query::{self, DeadLetterQuery};
-use hook_core::event::EventId;
+use hook_core::{Timestamp, event::EventId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use super::events::with_query;
 use crate::{
     context::Context,
     data_directory::Flag,
+    event_id,
     exit::Exit,
     owner::{self, Owner, block_on, fail, failed},
     since::Since,
@@ -36,12 +39,13 @@ enum Question {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
         /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: usize,
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: NonZeroUsize,
     },
     /// Show the dead letters of one event
     Show {
         /// The event's id
+        #[arg(value_parser = event_id::parse)]
         id: EventId,
     },
 }
@@ -52,7 +56,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         Question::List { destination, since, limit } => DeadLetterQuery {
             destination: destination.clone(),
             since: since.map(|since| since.0),
-            limit: Some(*limit),
+            limit: Some(limit.get()),
             event_id: None,
         },
         Question::Show { id } => DeadLetterQuery { event_id: Some(*id), ..DeadLetterQuery::default() },
@@ -93,7 +97,7 @@ fn print_whole(context: &Context, lines: &[u8]) -> Result<(), Exit> {
 fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
     #[derive(Deserialize)]
     struct Letter {
-        failed_at: String,
+        failed_at: Timestamp,
         error: String,
         destination: String,
         attempts: u32,
@@ -105,13 +109,15 @@ fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
         event_type: String,
     }
     let row = |letter: Letter| {
-        let attempts = format!("{} attempts", letter.attempts);
         let Event { id, event_type } = letter.envelope;
-        [letter.failed_at, id, event_type, letter.destination, attempts, letter.error]
+        let failed_at = format!("{:.3}", letter.failed_at);
+        [failed_at, id, event_type, letter.destination, letter.attempts.to_string(), letter.error]
     };
     let rows: Vec<_> = owner::parse_lines::<Letter>(lines).into_iter().map(row).collect();
-    match rows.is_empty() {
-        true => context.output.line("no dead letters"),
-        false => context.output.table(&rows),
+    if rows.is_empty() {
+        return context.output.line("no dead letters");
     }
+    context.output.titled_table(["failed", "event", "type", "destination", "attempts", "error"], &rows)?;
+    context.output.note("`hook explain EVENT` tells the story; `hook replay EVENT` tries again");
+    Ok(())
 }

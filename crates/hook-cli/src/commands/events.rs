@@ -1,10 +1,12 @@
 //! `hook events`: stored events, listed, shown and followed.
 
+use std::num::NonZeroUsize;
+
 use hook_admin::{
     query::{self, EventQuery, StoredEvent},
     story::{self, Story},
 };
-use hook_core::{event::EventId, names::SourceName};
+use hook_core::{Timestamp, event::EventId, names::SourceName};
 use serde::Deserialize;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
@@ -12,6 +14,7 @@ use url::form_urlencoded::Serializer;
 use crate::{
     context::Context,
     data_directory::Flag,
+    event_id,
     exit::Exit,
     owner::{self, Owner, block_on, fail, failed},
     since::Since,
@@ -35,12 +38,13 @@ enum Question {
         #[command(flatten)]
         filter: Filter,
         /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: usize,
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: NonZeroUsize,
     },
     /// Show one event with its payload
     Show {
         /// The event's id
+        #[arg(value_parser = event_id::parse)]
         id: EventId,
     },
     /// Print events as they are stored, until Ctrl-C
@@ -82,7 +86,7 @@ impl Filter {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     block_on(context, async {
         match &arguments.question {
-            Question::List { filter, limit } => list(context, arguments, &filter.query(Some(*limit))).await,
+            Question::List { filter, limit } => list(context, arguments, &filter.query(Some(limit.get()))).await,
             Question::Show { id } => show(context, arguments, *id).await,
             Question::Tail { filter } => tail(context, arguments, &filter.query(None)).await,
         }
@@ -105,7 +109,7 @@ async fn list(context: &Context, arguments: &Arguments, query: &EventQuery) -> R
     let rows: Vec<_> = owner::parse_lines::<Listed>(&lines).iter().map(Listed::row).collect();
     match rows.is_empty() {
         true => context.output.line("no events"),
-        false => context.output.table(&rows),
+        false => context.output.titled_table(["received", "event", "source", "type", "topic@offset"], &rows),
     }
 }
 
@@ -181,7 +185,7 @@ struct Listed {
     id: String,
     source: String,
     event_type: String,
-    received_at: String,
+    received_at: Timestamp,
     topic: String,
     offset: u64,
 }
@@ -189,7 +193,7 @@ struct Listed {
 impl Listed {
     fn row(&self) -> [String; 5] {
         let place = format!("{}@{}", self.topic, self.offset);
-        [self.received_at.clone(), self.id.clone(), self.source.clone(), self.event_type.clone(), place]
+        [format!("{:.3}", self.received_at), self.id.clone(), self.source.clone(), self.event_type.clone(), place]
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     data_directory::Flag,
+    event_id,
     exit::Exit,
     owner::{Owner, block_on, fail, failed},
 };
@@ -19,6 +20,7 @@ pub struct Arguments {
     #[command(flatten)]
     data_directory: Flag,
     /// The event's id
+    #[arg(value_parser = event_id::parse)]
     id: EventId,
 }
 

@@ -57,7 +57,11 @@ fn events_are_listed_with_their_place_and_filtered() {
     assert_eq!(ids("--topic webhooks.core --since 1h").len(), 2);
     assert_eq!(home.run("events list --since tomorrow").code, 2);
 
+    assert_eq!(home.run("events list --limit 0").code, 2);
+
     let for_people = home.run("events list").ok().stdout;
+    let titles: Vec<_> = for_people.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(titles, ["received", "event", "source", "type", "topic@offset"]);
     assert!(for_people.contains(&first) && for_people.contains("issues.opened"), "{for_people}");
 }
 
@@ -76,7 +80,9 @@ fn an_event_is_shown_with_its_payload_and_where_it_goes() {
     let unknown = home.run("events show 01900000-0000-7000-8000-000000000000");
     assert_eq!((unknown.code, unknown.stdout.as_str()), (1, ""));
     assert!(unknown.stderr.contains("01900000-0000-7000-8000-000000000000"), "{unknown:?}");
-    assert_eq!(home.run("events show not-an-id").code, 2);
+    let wrong = home.run("events show not-an-id");
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("expected an event id such as"), "{wrong:?}");
 }
 
 #[test]
@@ -172,6 +178,9 @@ fn while_nothing_runs_the_log_itself_is_asked() {
     let id = pipeline.accept(&sign::issue(2, "delivery-2"));
     receiver.taken(&id);
     story(&home, &refused, |story| state(story) == "dead_lettered");
+    let for_people = home.run("dlq list").ok();
+    assert!(for_people.stdout.trim_start().starts_with("failed"), "{for_people:?}");
+    assert!(for_people.stdout.contains(&refused) && for_people.stderr.contains("hook replay"), "{for_people:?}");
     let asked = ["events list", "dlq list"].map(|question| home.run(&format!("{question} --json")).ok().stdout);
     assert!(pipeline.terminate().success());
     assert_eq!(["events list", "dlq list"].map(|question| home.run(&format!("{question} --json")).ok().stdout), asked);
