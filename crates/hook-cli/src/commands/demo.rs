@@ -19,6 +19,7 @@ use crate::{
         sample,
         sender::{self, Answer, Webhook},
     },
+    output::millis,
     owner::fail,
 };
 
@@ -77,6 +78,14 @@ struct Happened<'a> {
     attempts: Option<usize>,
 }
 
+/// All of it happened, and everything is cleaned up; for programs.
+#[derive(Serialize)]
+struct Done {
+    step: &'static str,
+    ok: bool,
+    took_ms: f64,
+}
+
 async fn demonstrate(context: &Context) -> Result<(), Failure> {
     let began = Instant::now();
     let lab = Lab::start(&context.catalog, &[Role::Serve, Role::Relay, Role::Smash]).await?;
@@ -107,6 +116,9 @@ async fn demonstrate(context: &Context) -> Result<(), Failure> {
     }
     let Stage { lab, .. } = stage;
     lab.end().await?;
+    if context.output.is_json() {
+        context.output.json(&Done { step: "done", ok: true, took_ms: millis(began.elapsed()) })?;
+    }
     say(
         context,
         &format!(
@@ -118,12 +130,20 @@ async fn demonstrate(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-const NEXT: &str = "  cargo install --locked --path crates/hook-cli   to have the command `hook`
-  hook config show                                what it does without a contract of yours
-  hook config validate --contract FILE            checks one; README.md and apps/ have some to start from
-  hook up --contract FILE                         runs it: the environment holds the secrets that it names
-  hook send github issues.opened --contract FILE  sends it a signed event
-  hook events list --contract FILE                shows what came; `hook explain ID` tells an event's story";
+const NEXT: &str = "  # in a checkout: installs the command `hook`
+  cargo install --locked --path crates/hook-cli
+
+  # in a terminal of its own, because it runs until Ctrl-C (--app: a contract of the checkout, from apps/)
+  export HMAC_SECRET_GITHUB=a-secret-that-github-knows-too
+  hook up --app github-to-file
+
+  # in another terminal, in the same directory, when the first has printed `ready:`
+  export HMAC_SECRET_GITHUB=a-secret-that-github-knows-too
+  hook send github issues.opened --app github-to-file
+  hook events list --app github-to-file
+
+  # anywhere else, without --app: ./contract.toml is taken where there is one, and otherwise the contract in the program
+  hook config show";
 
 /// What the steps need.
 struct Stage<'a> {
@@ -288,8 +308,4 @@ fn check(taken: &Received, event_type: &str, body: &[u8]) -> Result<(), String> 
         return Err(format!("what arrived is not what was sent: {event_type}"));
     }
     Ok(())
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }

@@ -27,6 +27,7 @@ use crate::{
         sender::{self, Answer, Webhook},
     },
     load::{self, Loaded},
+    output::millis,
     owner::{block_on, fail},
 };
 
@@ -171,9 +172,23 @@ fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
         took_ms: f64,
         answer: &'a Value,
     }
-    let took_ms = answer.took.as_secs_f64() * 1000.0;
+    let took_ms = millis(answer.took);
     if context.output.is_json() {
         return context.output.json(&Shown { status: answer.status.as_u16(), took_ms, answer: &answer.body });
     }
-    context.output.line(&format!("{} {}  [{took_ms:.1} ms]", answer.status.as_u16(), answer.body))
+    context.output.line(&format!("{} {}  [{took_ms:.1} ms]", answer.status.as_u16(), said(answer)))?;
+    match answer.text("event_id") {
+        "" => {}
+        id => context.output.note(&format!("`hook explain {id}` tells its story")),
+    }
+    Ok(())
+}
+
+/// What the pipeline says, in one line; of an answer that is not a pipeline's, the body.
+fn said(answer: &Answer) -> String {
+    match (answer.text("code"), answer.text("event_id"), answer.text("message")) {
+        ("", ..) => answer.body.to_string(),
+        (code, "", message) => format!("{code}: {message}"),
+        (code, id, _) => format!("{code} {id}"),
+    }
 }

@@ -39,7 +39,9 @@ fn the_demo_shows_a_delivery_a_refusal_a_retry_and_a_duplicate() {
 
 #[test]
 fn the_demo_tells_programs_what_really_happened() {
-    let lines = in_an_empty_place("demo --json").ok().lines();
+    let mut lines = in_an_empty_place("demo --json").ok().lines();
+    let done = lines.pop().unwrap();
+    assert_eq!((text(&done, "/step"), &done["ok"]), ("done", &true.into()));
     let steps: Vec<_> =
         lines.iter().map(|line| (text(line, "/step"), text(line, "/source"), line["status"].clone())).collect();
     let expected = [
@@ -78,6 +80,17 @@ fn send_signs_as_every_provider_and_finds_the_running_pipeline() {
     assert_eq!(text(&shown.json(), "/meta/delivery_id"), "d-1");
     let again = home.run(&arguments).ok().json();
     assert_eq!((&again["status"], &again["answer"]["event_id"]), (&200.into(), &sent["answer"]["event_id"]));
+}
+
+#[test]
+fn send_tells_people_the_id_and_what_to_do_with_it() {
+    let home = home();
+    let _pipeline = home.up();
+    let sent = home.run("send github issues.opened").ok();
+    let id = sent.stdout.strip_prefix("202 accepted ").and_then(|rest| rest.split_whitespace().next());
+    let id = id.unwrap_or_else(|| panic!("{sent:?}"));
+    assert!(sent.stderr.contains(&format!("hook explain {id}")), "{sent:?}");
+    home.run(&format!("explain {id}")).ok();
 }
 
 #[test]
@@ -126,6 +139,28 @@ fn the_test_of_the_environment_finds_what_is_there_and_what_is_missing() {
     let failed: Vec<_> = ran.lines().into_iter().filter(|check| check["ok"] == false).collect();
     let failed: Vec<_> = failed.iter().map(|check| text(check, "/check")).collect();
     assert_eq!((ran.code, failed), (1, vec!["SIGNING_SECRET", "egress adapter service"]));
+}
+
+#[test]
+fn a_source_that_a_route_names_and_that_has_no_secret_is_told() {
+    let mut home = Home::new(&Contract::new().serves_only("github").file_output("file", "events.jsonl"));
+    let warnings = |home: &Home| -> Vec<String> {
+        let mut pipeline = home.up();
+        assert!(pipeline.terminate().success());
+        let logs = pipeline.logs().into_iter();
+        logs.filter(|line| line["level"] == "WARN" && line["source"] == "github").map(|line| line.to_string()).collect()
+    };
+    assert_eq!(warnings(&home), [""; 0]);
+    home.run("test env").ok();
+    home.set("HMAC_SECRET_GITHUB", "");
+    let told = warnings(&home);
+    assert!(told.len() == 1 && told[0].contains("HMAC_SECRET_GITHUB is not set"), "{told:?}");
+    let ran = home.run("test env --json");
+    let failed: Vec<_> = ran.lines().into_iter().filter(|check| check["ok"] == false).collect();
+    assert_eq!((ran.code, failed.len(), text(&failed[0], "/check")), (1, 1, "HMAC_SECRET_GITHUB"));
+    // A route for all sources does not say which of them are used.
+    home.contract(&Contract::new().file_output("file", "events.jsonl"));
+    home.run("test env").ok();
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
         Lab, sample,
         sender::{self, Webhook},
     },
+    output::millis,
     owner::{self, fail},
 };
 
@@ -83,7 +84,7 @@ async fn smoke(context: &Context, role: RoleName) -> Result<Report, String> {
             lab.receiver.taken(&event_id, ARRIVAL).await.ok_or("the event did not arrive in time")?;
         }
     }
-    let took_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let took_ms = millis(began.elapsed());
     lab.end().await?;
     Ok(Report { role, ok: true, event_id, took_ms })
 }
