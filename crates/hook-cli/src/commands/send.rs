@@ -177,9 +177,9 @@ fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
         return context.output.json(&Shown { status: answer.status.as_u16(), took_ms, answer: &answer.body });
     }
     context.output.line(&format!("{} {}  [{took_ms:.1} ms]", answer.status.as_u16(), said(answer)))?;
-    match answer.text("event_id") {
-        "" => {}
-        id => context.output.note(&format!("`hook explain {id}` tells its story")),
+    // Of a refusal there is no event, but a request that can be asked about.
+    if let Some(id) = ["event_id", "request_id"].map(|key| answer.text(key)).into_iter().find(|id| !id.is_empty()) {
+        context.output.note(&format!("`hook explain {id}` tells its story"));
     }
     Ok(())
 }

@@ -106,6 +106,9 @@ fn send_fails_where_the_pipeline_refuses_or_is_not_there() {
     home.set("HMAC_SECRET_GITHUB", "another secret");
     let refused = home.run("send github push --json");
     assert_eq!((refused.code, text(&refused.json(), "/answer/code")), (1, "signature_mismatch"));
+    let refused = home.run("send github push");
+    assert!(refused.stdout.starts_with("401 signature_mismatch: "), "{refused:?}");
+    assert!(refused.stderr.contains("hook explain "), "{refused:?}");
     home.set("HMAC_SECRET_GITHUB", "");
     let without = home.run("send github push");
     assert_eq!(without.code, 1);
