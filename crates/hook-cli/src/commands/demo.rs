@@ -133,7 +133,7 @@ async fn demonstrate(context: &Context) -> Result<(), Failure> {
 const NEXT: &str = "  # in a checkout: installs the command `hook`
   cargo install --locked --path crates/hook-cli
 
-  # in a terminal of its own, because it runs until Ctrl-C (--app: a contract of the checkout, from apps/)
+  # in a terminal of its own, because it runs until Ctrl-C; --app names a contract in apps/ of the checkout
   export HMAC_SECRET_GITHUB=a-secret-that-github-knows-too
   hook up --app github-to-file
 
@@ -142,7 +142,7 @@ const NEXT: &str = "  # in a checkout: installs the command `hook`
   hook send github issues.opened --app github-to-file
   hook events list --app github-to-file
 
-  # anywhere else, without --app: ./contract.toml is taken where there is one, and otherwise the contract in the program
+  # elsewhere: without --app ./contract.toml is taken, and where there is none, the contract in the program
   hook config show";
 
 /// What the steps need.
