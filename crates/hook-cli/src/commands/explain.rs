@@ -9,6 +9,7 @@ use hook_core::{Timestamp, event::EventId, journal::Step};
 use crate::{
     context::Context,
     data_directory::Flag,
+    event_id,
     exit::Exit,
     owner::{Owner, block_on, fail, failed},
 };
@@ -21,6 +22,7 @@ pub struct Arguments {
     #[command(flatten)]
     data_directory: Flag,
     /// The id
+    #[arg(value_parser = event_id::parse)]
     id: EventId,
 }
 
@@ -58,7 +60,7 @@ fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
     context.output.line(&format!("event {}  {} {}", header.id, header.source, header.event_type))?;
     let adapter = header.meta.ingress_adapter.as_ref().map_or(String::new(), |adapter| format!(" by {adapter}"));
     let delivery = header.meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
-    let mut rows = vec![[start.to_string(), format!("received{adapter}{delivery}, signature verified")]];
+    let mut rows = vec![[format!("{start:.3}"), format!("received{adapter}{delivery}, signature verified")]];
     for position in &story.stored {
         rows.push([String::new(), format!("stored in {}@{}", position.topic, position.offset)]);
     }
@@ -77,7 +79,7 @@ fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
 
 fn print_request(context: &Context, story: &RequestStory) -> Result<(), Exit> {
     context.output.line(&format!("request {}", story.request_id))?;
-    context.output.table(&[[story.at.to_string(), step(&story.step)]])?;
+    context.output.table(&[[format!("{:.3}", story.at), step(&story.step)]])?;
     match story.event_id {
         Some(id) => {
             context.output.line(&format!("  it is a copy of event {id}; to deliver that again: hook replay {id}"))
