@@ -7,6 +7,7 @@ use crate::{
     profile::Active,
     read::{Item, Written},
     tree::Node,
+    written::AdapterHead,
 };
 
 /// A profile without any destination needs a policy that says so.
@@ -39,6 +40,21 @@ pub(crate) fn policy(check: &mut Check<'_, '_>, written: &Written<'_>, active: &
             let help = "add it to the destinations of a route, or take it out of the profile";
             check.findings.warning(&codes::UNUSED, adapter.node.span_of("id"), message, help);
         }
+        hold_without_effect(check, active, adapter);
+    }
+}
+
+/// What is not required is dropped where it would be held.
+fn hold_without_effect(check: &mut Check<'_, '_>, active: &Active<'_, '_>, adapter: &Item<'_, AdapterHead>) {
+    let Some(node) = adapter.node.get("on_give_up").filter(|node| node.text() == Some("hold")) else { return };
+    let routes = active.smash_routes.iter();
+    let destinations = routes.flat_map(|route| route.node.get("destinations").map(Node::items).unwrap_or_default());
+    let mut own =
+        destinations.filter(|node| node.get("adapter_id").and_then(Node::text) == Some(adapter.id.as_str())).peekable();
+    if own.peek().is_some() && own.all(|node| node.get("required").map(Node::to_json) == Some(false.into())) {
+        let message = "`on_give_up = \"hold\"` has no effect: no active destination of this adapter is required";
+        let help = "leave it out, or make a destination required: what is not required is dropped instead";
+        check.findings.warning(&codes::NO_EFFECT, node.span.clone(), message, help);
     }
 }
 

@@ -118,6 +118,11 @@ fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, store
         check.findings.error(&codes::RESERVED_TOPIC, span, message, "name another topic");
         return None;
     }
+    if let (true, Some(node)) = (inputs.is_empty(), node.and_then(|node| node.get("output_topic"))) {
+        let message = "`output_topic` has no effect: no topic needs the relay";
+        let help = "leave it out; every stored event is read where it is";
+        check.findings.warning(&codes::NO_EFFECT, node.span.clone(), message, help);
+    }
     let relay = (!inputs.is_empty()).then_some(RelayPlan { inputs, output });
     if let Some(relay) = &relay {
         let shown = serde_json::json!({ "topics": relay.inputs, "output_topic": relay.output });

@@ -505,3 +505,17 @@ fn another_dead_letter_topic_is_kept_free_too() {
     assert_eq!(of(&codes::RESERVED_TOPIC, &found.problems).len(), 1, "{}", lines(&found.problems));
     assert!(found.plan.is_none());
 }
+
+#[test]
+fn what_changes_nothing_beside_the_rest_is_told() {
+    let relay = problems_adding("[relay]\noutput_topic = \"webhooks.other\"\n");
+    assert!(relay.contains("HOOK0135") && relay.contains("no topic needs the relay"), "{relay}");
+    let held = |required: &str| {
+        let text = VALID
+            .replace("path = \"events.jsonl\"", "path = \"events.jsonl\"\non_give_up = \"hold\"")
+            .replace("adapter_id = \"file-out\" }", &format!("adapter_id = \"file-out\", required = {required} }}"));
+        lines(&checked(&text).problems)
+    };
+    assert!(held("false").contains("HOOK0135"), "{}", held("false"));
+    assert_eq!(held("true"), "");
+}
