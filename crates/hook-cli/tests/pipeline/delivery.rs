@@ -159,6 +159,31 @@ fn a_stored_event_that_no_smash_route_takes_is_counted_and_goes_where_the_policy
 }
 
 #[test]
+fn what_was_bridged_before_is_not_unrouted_once_the_relay_is_gone() {
+    let receiver = Receiver::start();
+    let policy = "[policies]\nallow_no_output = true\nno_output_sink = \"dlq\"";
+    let contract = Contract::new().with(policy).http_output("service", &receiver, "");
+    let home = Home::new(&contract);
+    let mut pipeline = home.up();
+    for number in 1..=3 {
+        receiver.taken(&pipeline.accept(&sign::issue(number, &format!("delivery-{number}"))));
+    }
+    assert!(pipeline.terminate().success());
+
+    home.contract(&contract.target_topic("webhooks.core"));
+    let pipeline = home.up();
+    receiver.taken(&pipeline.accept(&sign::issue(4, "delivery-4")));
+    let passed = "the cursor behind all routes has passed the new event";
+    poll_until(passed, || {
+        let cursors = pipeline.status()["log"]["cursors"].as_array().unwrap().clone();
+        let unrouted = cursors.iter().find(|cursor| text(cursor, "/name").ends_with(".unrouted")).unwrap().clone();
+        let core = unrouted["partitions"].as_array().unwrap().iter().find(|at| at["topic"] == "webhooks.core").cloned();
+        core.is_some_and(|core| core["watermark"] == 4)
+    });
+    assert_eq!(dead_letters(&home).len(), 0);
+}
+
+#[test]
 fn a_wrong_token_opens_the_breaker_and_nothing_is_lost() {
     let receiver = Receiver::start();
     receiver.script(|_, before| Reply::status(if before == 0 { 401 } else { 200 }));
