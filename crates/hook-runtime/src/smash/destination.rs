@@ -119,6 +119,10 @@ impl Worker {
         if self.refresh_at.is_some_and(|at| at <= now) {
             self.refresh();
         }
+        if self.in_flight.is_empty() {
+            // What is left is owed to events that were given up before the streak was known to be one.
+            self.owed.clear();
+        }
         if self.is_abandoned() && self.lanes.idle() > 0 && self.lanes.events() > 1 {
             self.abandon();
         }
