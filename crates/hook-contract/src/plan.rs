@@ -289,7 +289,7 @@ pub struct Destination {
     pub adapter: AdapterId,
     /// Whether an event that it does not take is kept as a dead letter.
     pub required: bool,
-    /// Where its cursor begins when it is made; `None` for the default (reference: cursors).
+    /// Where its cursor begins when it is made; `None` for the default.
     pub from: Option<StartFrom>,
 }
 

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_those_of_the_reference() {
+    fn metrics_have_the_names_that_operators_know() {
         let metrics = Metrics::new();
         let (adapter, source) = (AdapterId::new("http").unwrap(), SourceName::new("github").unwrap());
         metrics.ingress_event(&adapter, &source);

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The retry settings, with what the reference adds for a destination that is not required.
+    /// The retry settings, with a bound of its own for a destination that is not required.
     pub(crate) fn retry(&self) -> RetryPlan {
         let max_age = self.adapter.retry.max_age.or((!self.required).then_some(OPTIONAL_MAX_AGE));
         RetryPlan { max_age, ..self.adapter.retry }
