@@ -18,13 +18,15 @@ use hook_core::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    chain::{AppendRequest, Chain, CursorStart, Limits, MakeCursor, Request, by_partition, size},
+    chain::{AppendRequest, Chain, CursorStart, Limits, MakeCursor, Request, Writer, by_partition, size},
     disk::{Disk, RealDisk},
     error::OpenError,
     format::ChainKind,
     options::Options,
     owner::Ownership,
     read::{ChainScan, ChainSubscription, first_at_time, read, wait_for},
+    steps::Steps,
+    timer::Timer,
 };
 
 /// The largest record, with key and header.
@@ -89,26 +91,45 @@ impl EmbeddedLog {
         let dir = options.dir.clone();
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
         let ownership = Ownership::take(&dir)?;
-        let capacity = disk.capacity(&dir).map_err(OpenError::io("ask for the size of", &dir))?;
-        let changed = Arc::new(watch::Sender::new(0));
+        let (mut log, writers) = Self::prepare(options, &disk, &Timer::System)?;
         let mut owned = Owned { writers: Vec::new(), ownership: Some(ownership) };
-        let mut chains = Vec::new();
-        for kind in ChainKind::ALL {
-            let limits = Limits::of(&options, kind, capacity);
-            match Chain::open(kind, &options, limits, &disk, &changed) {
-                Ok((chain, writer)) => {
-                    chains.push(chain);
-                    owned.writers.push(writer);
-                }
+        for writer in writers {
+            match writer.spawn() {
+                Ok(thread) => owned.writers.push(thread),
                 Err(error) => {
-                    owned.end(&chains);
-                    return Err(error);
+                    owned.end(&log.chains);
+                    return Err(OpenError::io("start a writer for", &dir)(error));
                 }
             }
         }
-        let log = Self::assemble(chains, options, changed, Some(Mutex::new(owned)));
-        disk.sync_dir(&dir).map_err(OpenError::io("sync", &dir))?;
+        log.owned = Some(Mutex::new(owned));
         Ok(log)
+    }
+
+    /// Opens the log without threads and without a lock: it works when [`Steps`] tells it to. For simulations, in which the
+    /// same steps must always do the same.
+    pub fn open_stepped(options: Options, disk: impl Disk) -> Result<(Self, Steps), OpenError> {
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        disk.create_dir(&options.dir).map_err(OpenError::io("create", &options.dir))?;
+        let timer = Timer::turned();
+        let (mut log, writers) = Self::prepare(options, &disk, &timer)?;
+        log.owned = Some(Mutex::default());
+        Ok((log, Steps::new(writers, timer)))
+    }
+
+    /// Opens the chains. Nobody writes to them before the writers get turns.
+    fn prepare(options: Options, disk: &Arc<dyn Disk>, timer: &Timer) -> Result<(Self, Vec<Writer>), OpenError> {
+        let dir = options.dir.clone();
+        let capacity = disk.capacity(&dir).map_err(OpenError::io("ask for the size of", &dir))?;
+        let changed = Arc::new(watch::Sender::new(0));
+        let open = |kind| {
+            let limits = Limits::of(&options, kind, capacity);
+            Chain::open(kind, &options, limits, disk, &changed, timer.clone())
+        };
+        let opened = ChainKind::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        disk.sync_dir(&dir).map_err(OpenError::io("sync", &dir))?;
+        let (chains, writers) = opened.into_iter().unzip();
+        Ok((Self::assemble(chains, options, changed), writers))
     }
 
     /// Opens the log for reading, as it stands now. Takes no lock, writes nothing, cuts nothing; appends and commits fail.
@@ -120,7 +141,7 @@ impl EmbeddedLog {
             let changed = Arc::new(watch::Sender::new(0));
             let open = |kind| Chain::open_read_only(kind, &options, &disk, &changed);
             match ChainKind::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>() {
-                Ok(chains) => return Ok(Self::assemble(chains, options, changed, None)),
+                Ok(chains) => return Ok(Self::assemble(chains, options, changed)),
                 Err(OpenError::Version { file, found, known }) => {
                     return Err(OpenError::Version { file, found, known });
                 }
@@ -130,15 +151,10 @@ impl EmbeddedLog {
         }
     }
 
-    fn assemble(
-        chains: Vec<Arc<Chain>>,
-        options: Options,
-        changed: Arc<watch::Sender<u64>>,
-        owned: Option<Mutex<Owned>>,
-    ) -> Self {
+    fn assemble(chains: Vec<Arc<Chain>>, options: Options, changed: Arc<watch::Sender<u64>>) -> Self {
         let chains = chains.try_into().unwrap_or_else(|_| unreachable!("one for each of ChainKind::ALL"));
         let topics = OwnTopics { dead_letters: options.dead_letters, journal: options.journal };
-        Self { chains, topics, changed, owned }
+        Self { chains, topics, changed, owned: None }
     }
 
     /// Says which cursors keep what they have not done from being removed by retention. Cursors that are not named pin

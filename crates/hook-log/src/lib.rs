@@ -11,6 +11,7 @@
 //! | `recover` | opens a chain: checks everything, cuts a torn tail, refuses damage |
 //! | `chain` | queue, writer thread, segments and retention of one chain |
 //! | `read` | subscriptions, scans and single records |
+//! | `steps` | a log without threads, for simulations: it works when it is told to |
 //! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
 
 mod chain;
@@ -23,7 +24,10 @@ mod owner;
 mod read;
 mod recover;
 mod state;
+mod steps;
+mod timer;
 
 pub use embedded::EmbeddedLog;
 pub use error::{Damage, OpenError};
 pub use options::{Options, Retention, WhenPinned};
+pub use steps::Steps;

@@ -1,6 +1,6 @@
 //! Decides what goes into the next batch: what is stored, who is a copy of whom, and where each record gets its place.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hook_core::{
     names::{CursorName, TopicName},
@@ -214,8 +214,8 @@ fn encode_commit(commit: &Commit, ends: &HashMap<TopicName, u64>, batch: &mut En
 }
 
 /// Positions, by topic and partition.
-pub(crate) fn by_partition(positions: &[Position]) -> HashMap<(&TopicName, u32), Vec<u64>> {
-    let mut offsets: HashMap<_, Vec<u64>> = HashMap::new();
+pub(crate) fn by_partition(positions: &[Position]) -> BTreeMap<(&TopicName, u32), Vec<u64>> {
+    let mut offsets: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for position in positions {
         offsets.entry((&position.topic, position.partition)).or_default().push(position.offset);
     }
@@ -230,8 +230,8 @@ fn places(
     match start {
         CursorStart::Offsets(offsets) => offsets.clone(),
         CursorStart::Ends(topics) => {
-            let mut latest = ends.clone();
-            latest.extend(taken.iter().map(|(topic, end)| (topic.clone(), *end)));
+            // In order, so that the same requests always make the same batch.
+            let latest: BTreeMap<_, _> = ends.iter().chain(taken).map(|(topic, end)| (topic.clone(), *end)).collect();
             latest.into_iter().filter(|(topic, _)| topics.matches(topic)).map(|(topic, end)| (topic, 0, end)).collect()
         }
     }

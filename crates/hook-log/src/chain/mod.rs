@@ -10,7 +10,6 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    thread::JoinHandle,
 };
 
 use hook_core::{clock::SharedClock, ports::log::LogError, progress::Ranges};
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 pub(crate) use batch::{by_partition, size};
 pub(crate) use queue::Queue;
 pub(crate) use request::{AppendRequest, CursorStart, MakeCursor, Request};
+pub(crate) use writer::Writer;
 
 use crate::{
     disk::Disk,
@@ -27,6 +27,7 @@ use crate::{
     options::{Options, Retention, WhenPinned},
     recover::{Recovered, recover, remove_unfinished},
     state::State,
+    timer::Timer,
 };
 
 /// What readers, callers and the writer of a chain share.
@@ -36,6 +37,7 @@ pub(crate) struct Chain {
     pub(crate) queue: Queue,
     dir: PathBuf,
     clock: SharedClock,
+    pub(crate) timer: Timer,
     state: Mutex<State>,
     /// Counts what became readable, in all chains of the log together.
     changed: Arc<watch::Sender<u64>>,
@@ -66,30 +68,27 @@ impl Limits {
 }
 
 impl Chain {
-    /// Opens a chain for writing and starts its writer.
+    /// Opens a chain for writing. Somebody must give the writer its turns.
     pub(crate) fn open(
         kind: ChainKind,
         options: &Options,
         limits: Limits,
         disk: &Arc<dyn Disk>,
         changed: &Arc<watch::Sender<u64>>,
-    ) -> Result<(Arc<Self>, JoinHandle<()>), OpenError> {
+        timer: Timer,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
         let dir = options.dir.join(kind.folder());
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
         remove_unfinished(&**disk, &dir)?;
         let Recovered { state, seen, last } = recover(&**disk, &dir, kind)?;
         let file = last.as_ref().map(|last| last.settle(&**disk, &dir)).transpose()?;
-        let chain = Arc::new(Self::new(kind, dir, options, disk, changed, state));
+        let chain = Arc::new(Self::new(kind, dir, options, disk, changed, timer, state));
         let active = match (last, file) {
             (Some(last), Some(file)) => active::Active::resume(&last, file),
             _ => chain.begin_first().map_err(OpenError::io("begin a segment in", &chain.dir))?,
         };
-        let writer = writer::Writer::new(Arc::clone(&chain), limits, seen, active);
-        let thread = std::thread::Builder::new()
-            .name(format!("hook-log/{}", kind.folder()))
-            .spawn(move || writer.run())
-            .map_err(OpenError::io("start a writer for", &chain.dir))?;
-        Ok((chain, thread))
+        let writer = Writer::new(Arc::clone(&chain), limits, seen, active);
+        Ok((chain, writer))
     }
 
     /// Opens a chain for reading. It never changes.
@@ -108,7 +107,7 @@ impl Chain {
             }
             Err(error) => return Err(error),
         };
-        let chain = Self::new(kind, dir, options, disk, changed, state);
+        let chain = Self::new(kind, dir, options, disk, changed, Timer::System, state);
         chain.queue.close();
         Ok(Arc::new(chain))
     }
@@ -119,15 +118,17 @@ impl Chain {
         options: &Options,
         disk: &Arc<dyn Disk>,
         changed: &Arc<watch::Sender<u64>>,
+        timer: Timer,
         mut state: State,
     ) -> Self {
         state.raise_cursors();
         Self {
             kind,
             disk: Arc::clone(disk),
-            queue: Queue::new(),
+            queue: Queue::new(timer.clone()),
             dir,
             clock: Arc::clone(&options.clock),
+            timer,
             state: Mutex::new(state),
             changed: Arc::clone(changed),
             ended: watch::Sender::new(None),
@@ -168,7 +169,7 @@ impl Chain {
         if self.kind != ChainKind::Events {
             state.cursors.entry(cursor.clone()).or_default();
         }
-        if !state.finish(cursor, index, done) {
+        if !state.finish(cursor, index, done, self.timer.now()) {
             return Err(LogError::NoCursor(cursor.clone()));
         }
         drop(state);

@@ -13,6 +13,7 @@ use hook_core::ports::log::{LogError, NewRecord};
 use tokio::sync::Semaphore;
 
 use super::Request;
+use crate::timer::Timer;
 
 /// So many requests of at most [`PLACE_BYTES`] each, or so much in larger ones, may wait.
 const PLACES: u32 = 1024;
@@ -30,6 +31,7 @@ pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     ready: Condvar,
     room: Semaphore,
+    timer: Timer,
     dropped_notes: AtomicU64,
 }
 
@@ -55,11 +57,12 @@ pub(super) struct Work {
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(timer: Timer) -> Self {
         Self {
             waiting: Mutex::default(),
             ready: Condvar::new(),
             room: Semaphore::new(PLACES as usize),
+            timer,
             dropped_notes: AtomicU64::new(0),
         }
     }
@@ -92,7 +95,7 @@ impl Queue {
         waiting.notes.push(record);
         waiting.note_bytes += bytes;
         if waiting.notes_since.is_none() {
-            waiting.notes_since = Some(Instant::now());
+            waiting.notes_since = Some(self.timer.now());
             self.wake(waiting);
         }
     }
@@ -131,7 +134,7 @@ impl Queue {
     pub(super) fn take(&self, deadline: Instant) -> Work {
         let mut waiting = self.waiting();
         loop {
-            let now = Instant::now();
+            let now = self.timer.now();
             let notes_due = waiting.notes_since.map(|since| since + NOTES_WAIT);
             let are_notes_due = waiting.notes.len() >= NOTES / 2 || notes_due.is_some_and(|due| due <= now);
             let is_due = !waiting.requests.is_empty() || are_notes_due || waiting.is_closing || waiting.is_poked;

@@ -1,9 +1,6 @@
 //! Retention: the oldest segments go, one at a time, unless a cursor that pins still needs a record in them.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tracing::{debug, warn};
 
@@ -20,14 +17,14 @@ const COUNT_EVERY: u64 = 1 << 20;
 impl Writer {
     /// Lets at most one segment go, where one is due.
     pub(super) fn retain(&mut self) {
-        if self.retain_at > Instant::now() {
+        if self.retain_at > self.chain.timer.now() {
             return;
         }
-        self.retain_at = Instant::now() + PERIOD;
+        self.retain_at = self.chain.timer.now() + PERIOD;
         self.count();
         let Some(reason) = self.oldest_may_go() else { return };
         match self.remove_oldest(reason) {
-            Ok(true) => self.retain_at = Instant::now() + PACE,
+            Ok(true) => self.retain_at = self.chain.timer.now() + PACE,
             Ok(false) => {}
             Err(error) => warn!(chain = self.chain.kind.folder(), %error, "old segment not removed"),
         }
@@ -55,7 +52,7 @@ impl Writer {
                 "undelivered events take {pinned} bytes of the {} chain, and `max_pinned` allows {max}",
                 self.chain.kind.folder()
             ))),
-            WhenPinned::DropOldest => self.retain_at = self.retain_at.min(Instant::now() + PACE),
+            WhenPinned::DropOldest => self.retain_at = self.retain_at.min(self.chain.timer.now() + PACE),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::{
     collections::HashMap,
     io, mem,
+    ops::ControlFlow,
     sync::Arc,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -31,7 +33,7 @@ const PROBE: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Everything that only the writer touches.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     pub(super) chain: Arc<Chain>,
     pub(super) limits: Limits,
     pub(super) seen: Seen,
@@ -57,7 +59,7 @@ struct EndOfThread(Arc<Chain>);
 impl Drop for EndOfThread {
     fn drop(&mut self) {
         self.0.queue.close();
-        drop(self.0.queue.take(Instant::now()));
+        drop(self.0.queue.take(self.0.timer.now()));
         self.0.ended.send_if_modified(|ended| {
             let is_panic = ended.is_none();
             if is_panic {
@@ -71,6 +73,8 @@ impl Drop for EndOfThread {
 impl Writer {
     pub(super) fn new(chain: Arc<Chain>, limits: Limits, seen: Seen, active: Active) -> Self {
         let ends = chain.state().partitions.iter().map(|partition| (partition.topic.clone(), partition.end)).collect();
+        // Not at once: first the owner says which cursors pin.
+        let retain_at = chain.timer.now() + super::retain::PERIOD;
         Self {
             chain,
             limits,
@@ -81,29 +85,57 @@ impl Writer {
             buffer: BytesMut::new(),
             again: Vec::new(),
             blocked: None,
-            // Not at once: first the owner says which cursors pin.
-            retain_at: Instant::now() + super::retain::PERIOD,
+            retain_at,
             counted_at_end: 0,
             probe_at: None,
         }
     }
 
-    /// Works until the queue is closed and empty.
-    pub(super) fn run(mut self) {
+    /// Works in a thread of its own until the queue is closed and empty.
+    pub(crate) fn spawn(self) -> io::Result<JoinHandle<()>> {
+        let name = format!("hook-log/{}", self.chain.kind.folder());
+        thread::Builder::new().name(name).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
         let _end = EndOfThread(Arc::clone(&self.chain));
         loop {
             let work = self.chain.queue.take(self.deadline());
-            let is_closing = work.is_closing;
-            self.turn(work);
-            while !self.again.is_empty() {
-                self.turn(Work::default());
-            }
-            if is_closing {
+            if self.work(work).is_break() {
                 break;
             }
-            self.probe();
-            self.retain();
         }
+        self.end();
+    }
+
+    /// Takes no more requests.
+    pub(crate) fn close(&self) {
+        self.chain.queue.close();
+    }
+
+    /// Does what there is to do now, and does not wait for more.
+    pub(crate) fn step(&mut self) {
+        let work = self.chain.queue.take(self.chain.timer.now());
+        let _ = self.work(work);
+    }
+
+    /// Breaks when that was the last of it.
+    fn work(&mut self, work: Work) -> ControlFlow<()> {
+        let is_closing = work.is_closing;
+        self.turn(work);
+        while !self.again.is_empty() {
+            self.turn(Work::default());
+        }
+        if is_closing {
+            return ControlFlow::Break(());
+        }
+        self.probe();
+        self.retain();
+        ControlFlow::Continue(())
+    }
+
+    /// Ends the chain in order.
+    pub(crate) fn end(mut self) {
         let result = self.finish().map_err(|error| unavailable(&error));
         self.active.trim();
         self.chain.ended.send_replace(Some(result));
@@ -112,7 +144,7 @@ impl Writer {
 
     fn deadline(&self) -> Instant {
         if !self.again.is_empty() {
-            return Instant::now();
+            return self.chain.timer.now();
         }
         let commits = self.chain.state().dirty_since.map(|since| since + COMMIT_WAIT);
         [commits, self.probe_at].into_iter().flatten().fold(self.retain_at, Instant::min)
@@ -165,7 +197,8 @@ impl Writer {
 
     /// Writes progress by itself, when it is due or the end has come. It needs no sync.
     fn write_commits(&mut self, is_closing: bool) {
-        let is_due = |since: Instant| is_closing || since.elapsed() >= COMMIT_WAIT;
+        let now = self.chain.timer.now();
+        let is_due = |since: Instant| is_closing || since + COMMIT_WAIT <= now;
         if !self.chain.state().dirty_since.is_some_and(is_due) {
             return;
         }
@@ -203,7 +236,8 @@ impl Writer {
     fn settle(&mut self, stored: io::Result<()>, dirty: Vec<Dirty>) -> io::Result<()> {
         if stored.is_err() {
             self.buffer.clear();
-            self.chain.state().put_back(dirty);
+            let now = self.chain.timer.now();
+            self.chain.state().put_back(dirty, now);
         }
         stored
     }
@@ -248,7 +282,7 @@ impl Writer {
         self.counted_at_end = 0;
         self.opened_at = 0;
         self.seen.purge(self.chain.now_us());
-        self.retain_at = Instant::now();
+        self.retain_at = self.chain.timer.now();
         Ok(())
     }
 
@@ -271,7 +305,7 @@ impl Writer {
 
     /// Tries a disk that failed.
     fn probe(&mut self) {
-        if self.probe_at.is_none_or(|at| at > Instant::now()) {
+        if self.probe_at.is_none_or(|at| at > self.chain.timer.now()) {
             return;
         }
         match self.make_room(0).and_then(|()| self.active.reserve(1)) {
@@ -281,7 +315,7 @@ impl Writer {
     }
 
     fn failed(&mut self, error: &io::Error) -> LogError {
-        self.probe_at = Some(Instant::now() + PROBE);
+        self.probe_at = Some(self.chain.timer.now() + PROBE);
         let text = format!("could not write to {}: {error}", self.chain.dir().display());
         if self.chain.state().unavailable.replace(text.clone()).is_none() {
             error!(chain = self.chain.kind.folder(), %error, "log cannot write: appends are refused");

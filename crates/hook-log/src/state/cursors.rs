@@ -1,6 +1,6 @@
 //! Progress of cursors, and what of it is not written yet.
 
-use std::collections::HashMap;
+use std::{collections::BTreeMap, mem, time::Instant};
 
 use hook_core::{
     names::{CursorName, TopicName},
@@ -13,9 +13,9 @@ use super::{Partition, State};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cursor {
     /// By index of the partition. Without an entry, nothing is done.
-    pub(crate) progress: HashMap<usize, Progress>,
+    pub(crate) progress: BTreeMap<usize, Progress>,
     /// Done, and not written.
-    dirty: HashMap<usize, Ranges>,
+    dirty: BTreeMap<usize, Ranges>,
 }
 
 /// Progress that is to be written.
@@ -29,7 +29,7 @@ pub(crate) struct Dirty {
 
 impl State {
     /// Marks offsets as done and remembers to write it. `false` where there is no such cursor.
-    pub(crate) fn finish(&mut self, name: &CursorName, partition: usize, done: &Ranges) -> bool {
+    pub(crate) fn finish(&mut self, name: &CursorName, partition: usize, done: &Ranges, now: Instant) -> bool {
         let Some(cursor) = self.cursors.get_mut(name) else { return false };
         let bounds = &self.partitions[partition];
         let progress = cursor.progress.entry(partition).or_insert_with(|| Progress::at(bounds.start));
@@ -39,7 +39,7 @@ impl State {
             progress.finish(range.clone());
             dirty.insert(range);
         }
-        self.dirty_since.get_or_insert_with(std::time::Instant::now);
+        self.dirty_since.get_or_insert(now);
         true
     }
 
@@ -50,7 +50,7 @@ impl State {
         }
         let mut taken = Vec::new();
         for (cursor, entry) in &mut self.cursors {
-            for (partition, done) in entry.dirty.drain().filter(|(_, done)| !done.is_empty()) {
+            for (partition, done) in mem::take(&mut entry.dirty).into_iter().filter(|(_, done)| !done.is_empty()) {
                 let Partition { topic, number, .. } = &self.partitions[partition];
                 taken.push(Dirty { cursor: cursor.clone(), topic: topic.clone(), number: *number, done, partition });
             }
@@ -59,9 +59,9 @@ impl State {
     }
 
     /// Takes back what could not be written.
-    pub(crate) fn put_back(&mut self, dirty: Vec<Dirty>) {
+    pub(crate) fn put_back(&mut self, dirty: Vec<Dirty>, now: Instant) {
         for Dirty { cursor, partition, done, .. } in dirty {
-            self.finish(&cursor, partition, &done);
+            self.finish(&cursor, partition, &done, now);
         }
     }
 

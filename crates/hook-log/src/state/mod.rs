@@ -8,7 +8,7 @@ mod segments;
 mod tail;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct State {
     /// The segments that are kept, oldest first; the last one is active.
     pub(crate) segments: VecDeque<Segment>,
     /// Every cursor, with its progress in this chain.
-    pub(crate) cursors: HashMap<CursorName, Cursor>,
+    pub(crate) cursors: BTreeMap<CursorName, Cursor>,
     /// What cursors read, as far as it was said since the start. Retention asks for it.
     pub(crate) filters: HashMap<CursorName, TopicFilter>,
     /// Cursors whose undelivered records must be kept.
