@@ -9,6 +9,10 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
+use hook_bench::{
+    contract::{Destination, contract},
+    pipeline::{Home, Program, Role},
+};
 use hook_cli::{
     catalog::default_catalog,
     lab::sender::{self, Webhook},
@@ -17,7 +21,7 @@ use hook_core::{ports::verifier::SourceVerifier, secret::Secret};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{percentile::percentile, pipeline::Pipeline};
+use super::percentile::percentile;
 
 const SECRET: &str = "bench-secret";
 /// Events are spread over so many ordering keys.
@@ -105,8 +109,15 @@ async fn one_run(arguments: &Arguments, with_others: bool) -> Result<Run, String
     // A port that was free a moment ago: nobody answers there.
     let dead = TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr());
     let dead = dead.map_err(|error| error.to_string())?;
-    let pipeline = Pipeline::start(&contract(good, slow, dead, with_others), &[("HMAC_SECRET_GITHUB", SECRET)]).await?;
-    let sent = send(arguments, pipeline.address).await?;
+    let others = [("slow", slow), ("dead", dead)].into_iter().filter(|_| with_others);
+    let destinations = std::iter::once(("good", good)).chain(others);
+    let destinations: Vec<_> = destinations.map(|(id, address)| Destination::new(id, address)).collect();
+    let text = |error: hook_bench::error::Error| error.to_string();
+    let program = Program::this("hook").map_err(text)?;
+    let secrets = [("HMAC_SECRET_GITHUB", SECRET)];
+    let home = Home::new(program, &std::env::temp_dir(), &contract(&destinations, ""), &secrets).map_err(text)?;
+    let pipeline = home.start(Role::Up).await.map_err(text)?;
+    let sent = send(arguments, pipeline.address().map_err(text)?).await?;
     let mut latencies = arrivals.latencies(&sent).await?;
     let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
     Ok(Run { p50_ms: millis(percentile(&mut latencies, 50)), p99_ms: millis(percentile(&mut latencies, 99)) })
@@ -197,53 +208,4 @@ async fn listen(router: Router) -> Result<SocketAddr, String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
-}
-
-fn contract(good: SocketAddr, slow: SocketAddr, dead: SocketAddr, with_others: bool) -> String {
-    let others = [("slow", slow), ("dead", dead)].into_iter().filter(|_| with_others);
-    let destinations: Vec<_> = std::iter::once(("good", good)).chain(others).collect();
-    let each = |text: fn(&str, SocketAddr) -> String, between: &str| {
-        destinations.iter().map(|(id, address)| text(id, *address)).collect::<Vec<_>>().join(between)
-    };
-    let adapters = each(
-        |id, address| {
-            let id = format!("[[smash.egress_adapters]]\nid = \"{id}\"\ndriver = \"http_output\"\n");
-            format!("{id}url = \"http://{address}/\"\n")
-        },
-        "\n",
-    );
-    let active = each(|id, _| format!("\"{id}\""), ", ");
-    let destinations = each(|id, _| format!("{{ adapter_id = \"{id}\" }}"), ", ");
-    format!(
-        r#"
-[app]
-id = "isolation"
-name = "One good destination among others"
-version = "1.0.0"
-
-[[serve.ingress_adapters]]
-id = "in"
-driver = "http_webhook_ingress"
-bind = "127.0.0.1:0"
-
-[[serve.routes]]
-id = "all"
-source_match = "*"
-event_type_pattern = "*"
-target_topic = "webhooks.core"
-
-{adapters}
-[[smash.routes]]
-id = "out"
-source_topic_pattern = "webhooks.core"
-destinations = [{destinations}]
-
-[profiles.default]
-label = "Isolation"
-serve_adapters = ["in"]
-smash_adapters = [{active}]
-serve_routes = ["all"]
-smash_routes = ["out"]
-"#
-    )
 }
