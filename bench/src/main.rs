@@ -13,6 +13,10 @@ use hook_bench::error::Error;
 
 use crate::{cases::isolation, report::Report};
 
+/// That of the command `hook`, since this program runs as `hook` too; the echo gets the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measurements of hook, end to end.
 #[derive(Debug, Parser)]
 #[command(name = "hook-bench")]

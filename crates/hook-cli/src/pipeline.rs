@@ -111,10 +111,8 @@ async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<
 pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_log::Options {
     let retention =
         |retention: plan::Retention| hook_log::Retention { max_age: retention.max_age, max_bytes: retention.max_bytes };
+    let (dead_letters, journal) = (plan.dead_letters.clone(), plan.journal.clone());
     hook_log::Options {
-        dir: directory.to_owned(),
-        dead_letters: plan.dead_letters.clone(),
-        journal: plan.journal.clone(),
         segment_bytes: plan.log.segment_bytes,
         events: retention(plan.log.events),
         dead_letters_retention: retention(plan.log.dead_letters),
@@ -124,7 +122,7 @@ pub fn log_options(plan: &Plan, directory: &Path, clock: &SharedClock) -> hook_l
             plan::WhenPinned::Block => hook_log::WhenPinned::Block,
             plan::WhenPinned::DropOldest => hook_log::WhenPinned::DropOldest,
         },
-        clock: Arc::clone(clock),
+        ..hook_log::Options::new(directory, dead_letters, journal, Arc::clone(clock))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The JSON object of an event, kept as the bytes that came. Fields are looked up in place; nothing is re-serialised.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::{
@@ -12,10 +12,40 @@ use thiserror::Error;
 
 /// How deep a payload may nest. The outermost object is level 1.
 pub const MAX_DEPTH: usize = 128;
+/// Up to so many keys are compared with each other.
+const FEW_KEYS: usize = 24;
 
 /// Bytes that hold exactly one JSON object, no deeper than [`MAX_DEPTH`], whose top-level keys are distinct.
 #[derive(Debug, Clone)]
-pub struct Payload(Bytes);
+pub struct Payload {
+    bytes: Bytes,
+    /// The top-level members, where the bytes were parsed here: what is looked up in them is not looked for.
+    members: Option<Arc<[Member]>>,
+}
+
+/// A member of the object: its key, and where its value stands.
+#[derive(Debug)]
+struct Member {
+    key: Key,
+    value: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Key {
+    /// As it stands in the text.
+    Plain(Range<usize>),
+    /// Written with escapes.
+    Escaped(Box<str>),
+}
+
+impl Member {
+    fn key<'a>(&'a self, text: &'a str) -> &'a str {
+        match &self.key {
+            Key::Plain(place) => &text[place.clone()],
+            Key::Escaped(key) => key,
+        }
+    }
+}
 
 /// Why bytes are not a payload. Says which rule failed, never what the bytes were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -60,39 +90,47 @@ impl Payload {
             return Err(PayloadError::TooDeep);
         }
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let distinct = match start.starts_with('{') {
-            true => deserializer.deserialize_map(DistinctKeys),
-            false => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| true),
+        let members = match start.starts_with('{') {
+            true => deserializer.deserialize_map(TopLevel { text }),
+            false => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| None),
         };
-        match distinct.and_then(|distinct| deserializer.end().map(|()| distinct)) {
+        match members.and_then(|members| deserializer.end().map(|()| members)) {
             Err(_) if looks_form_encoded(start) => Err(PayloadError::FormEncoded),
             Err(error) => Err(PayloadError::NotJson { line: error.line(), column: error.column() }),
             Ok(_) if !start.starts_with('{') => Err(PayloadError::NotAnObject),
-            Ok(false) => Err(PayloadError::DuplicateKey),
-            Ok(true) => Ok(Self(bytes)),
+            Ok(None) => Err(PayloadError::DuplicateKey),
+            Ok(Some(members)) => Ok(Self { members: Some(members.into()), bytes }),
         }
     }
 
     /// Takes bytes that [`Payload::parse`] has accepted before, such as those that come back from the log.
     pub fn from_checked(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self { bytes, members: None }
     }
 
     /// The bytes as received.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
     /// The JSON text at an RFC 6901 pointer; `None` where there is nothing, or where a step leads into a scalar.
     pub fn pointer(&self, pointer: &str) -> Option<&RawValue> {
-        let mut value: &RawValue = serde_json::from_slice(&self.0).ok()?;
-        if pointer.is_empty() {
-            return Some(value);
+        let text = std::str::from_utf8(&self.bytes).ok()?;
+        let mut steps = pointer.split('/');
+        if !steps.next()?.is_empty() {
+            return None;
         }
-        for step in pointer.strip_prefix('/')?.split('/') {
+        let mut value = text.trim_ascii();
+        if let (Some(members), Some(first)) = (&self.members, steps.clone().next()) {
+            steps.next();
+            let first = unescape(first);
+            let member = members.iter().find(|member| member.key(text) == first)?;
+            value = text.get(member.value.clone())?;
+        }
+        for step in steps {
             value = child(value, &unescape(step))?;
         }
-        Some(value)
+        serde_json::from_str(value).ok()
     }
 
     /// The string at a pointer; `None` where there is none or something else.
@@ -114,18 +152,18 @@ impl Payload {
     pub fn write_compact(&self, out: &mut Vec<u8>) {
         let (mut in_string, mut escaped) = (false, false);
         let mut start = 0;
-        for (at, &byte) in self.0.iter().enumerate() {
+        for (at, &byte) in self.bytes.iter().enumerate() {
             if in_string {
                 in_string = escaped || byte != b'"';
                 escaped = !escaped && byte == b'\\';
             } else if byte == b'"' {
                 in_string = true;
             } else if byte.is_ascii_whitespace() {
-                out.extend_from_slice(&self.0[start..at]);
+                out.extend_from_slice(&self.bytes[start..at]);
                 start = at + 1;
             }
         }
-        out.extend_from_slice(&self.0[start..]);
+        out.extend_from_slice(&self.bytes[start..]);
     }
 }
 
@@ -133,15 +171,10 @@ impl Payload {
 /// for anything else, which the parser then refuses.
 fn depth_of(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for &byte in bytes {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
+    let mut rest = bytes.iter();
+    while let Some(&byte) = rest.next() {
         match byte {
-            b'"' => in_string = true,
+            b'"' => rest = behind_string(rest.as_slice()).iter(),
             b'{' | b'[' => {
                 depth += 1;
                 deepest = deepest.max(depth);
@@ -153,6 +186,20 @@ fn depth_of(bytes: &[u8]) -> usize {
     deepest
 }
 
+/// What follows a string, whose opening quote stands before `bytes`.
+fn behind_string(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let skipped = if rest[at] == b'"' { 1 } else { 2 };
+        let Some(after) = rest.get(at + skipped..) else { break };
+        if rest[at] == b'"' {
+            return after;
+        }
+        rest = after;
+    }
+    &[]
+}
+
 fn looks_form_encoded(text: &str) -> bool {
     text.split('&').next().is_some_and(|pair| {
         pair.split_once('=').is_some_and(|(name, _)| {
@@ -161,24 +208,49 @@ fn looks_form_encoded(text: &str) -> bool {
     })
 }
 
-/// Walks an object once and says whether its keys are distinct.
-struct DistinctKeys;
+/// Walks an object once and says where its members are; `None` where two keys are equal.
+struct TopLevel<'t> {
+    text: &'t str,
+}
 
-impl<'de> Visitor<'de> for DistinctKeys {
-    type Value = bool;
+impl<'de> Visitor<'de> for TopLevel<'de> {
+    type Value = Option<Vec<Member>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let mut keys = std::collections::HashSet::new();
-        let mut distinct = true;
-        while let Some(key) = map.next_key::<BorrowedKey<'de>>()? {
-            map.next_value::<IgnoredAny>()?;
-            distinct &= keys.insert(key.0);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // What was borrowed from the text stands in it.
+        let place = |part: &str| {
+            let start = part.as_ptr().addr() - self.text.as_ptr().addr();
+            start..start + part.len()
+        };
+        let mut members = Vec::new();
+        while let Some(BorrowedKey(key)) = map.next_key()? {
+            let value: &RawValue = map.next_value()?;
+            let key = match key {
+                Cow::Borrowed(key) => Key::Plain(place(key)),
+                Cow::Owned(key) => Key::Escaped(key.into()),
+            };
+            members.push(Member { key, value: place(value.get()) });
         }
-        Ok(distinct)
+        let are_distinct = are_distinct(self.text, &members);
+        Ok(are_distinct.then_some(members))
+    }
+}
+
+fn are_distinct(text: &str, members: &[Member]) -> bool {
+    let key = |member| Member::key(member, text);
+    // Most objects have few keys, and comparing them beats hashing them.
+    match members.len() <= FEW_KEYS {
+        true => {
+            members.iter().enumerate().all(|(at, member)| members[..at].iter().all(|other| key(other) != key(member)))
+        }
+        false => {
+            let mut seen = HashSet::new();
+            members.iter().all(|member| seen.insert(key(member)))
+        }
     }
 }
 
@@ -187,25 +259,26 @@ impl<'de> Visitor<'de> for DistinctKeys {
 #[serde(transparent)]
 struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The member or element that one pointer step leads to.
-fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
-    let mut deserializer = serde_json::Deserializer::from_str(value.get());
-    match value.get().as_bytes().first()? {
-        b'{' => deserializer.deserialize_map(Member(step)).ok()?,
+/// The text of the member or element that one pointer step leads to.
+fn child<'a>(value: &'a str, step: &str) -> Option<&'a str> {
+    let mut deserializer = serde_json::Deserializer::from_str(value);
+    match value.as_bytes().first()? {
+        b'{' => deserializer.deserialize_map(Find(step)).ok()?.map(RawValue::get),
         b'[' => {
             // RFC 6901, section 4: digits without a leading zero, and no sign.
             let is_index = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
             let index: usize = is_index.then(|| step.parse().ok()).flatten()?;
-            let elements: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-            elements.get(index).copied()
+            let elements: Vec<&RawValue> = serde_json::from_str(value).ok()?;
+            elements.get(index).map(|element| element.get())
         }
         _ => None,
     }
 }
 
-struct Member<'s>(&'s str);
+/// Finds a member of an object.
+struct Find<'s>(&'s str);
 
-impl<'de> Visitor<'de> for Member<'_> {
+impl<'de> Visitor<'de> for Find<'_> {
     type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -269,6 +342,9 @@ mod tests {
         assert_eq!(parse(r#"{"a":1,"a":2}"#).unwrap_err(), PayloadError::DuplicateKey);
         assert_eq!(parse(r#"{"a":1,"\u0061":2}"#).unwrap_err(), PayloadError::DuplicateKey);
         assert!(parse(r#"{"x":{"a":1},"y":{"a":2}}"#).is_ok());
+        let many = |last: usize| (0..100).chain([last]).map(|key| format!("\"{key}\":0")).collect::<Vec<_>>().join(",");
+        assert!(parse(&format!("{{{}}}", many(100))).is_ok());
+        assert_eq!(parse(&format!("{{{}}}", many(42))).unwrap_err(), PayloadError::DuplicateKey);
     }
 
     #[test]
@@ -284,6 +360,15 @@ mod tests {
         assert!(payload.pointer("/a/q").is_none());
         assert!(payload.pointer("/n/q").is_none());
         assert!(payload.pointer("no-slash").is_none());
+        let escaped = parse(r#"{"\u0061":{"b":"x"},"c":"\"}","d/e":1}"#).unwrap();
+        assert_eq!(escaped.string("/a/b").unwrap(), "x");
+        assert_eq!(escaped.string("/c").unwrap(), "\"}");
+        assert_eq!(escaped.scalar("/d~1e").unwrap(), "1");
+        for pointer in ["", "/a", "/a/b/1/c~1d", "/z", "/q", "/a/b/9"] {
+            let again = Payload::from_checked(payload.bytes().clone());
+            let (one, other) = (payload.pointer(pointer), again.pointer(pointer));
+            assert_eq!(one.map(RawValue::get), other.map(RawValue::get), "{pointer}");
+        }
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Metrics {
     read_paused: Family<Destination, Counter>,
     journal_dropped: Gauge,
     log_dropped: Gauge,
+    log_damaged: Gauge,
+    deduplication_keys: Gauge,
+    deduplication_since: Gauge,
     log_bytes: Gauge,
 }
 
@@ -98,6 +101,9 @@ impl Metrics {
             read_paused: Family::default(),
             journal_dropped: Gauge::default(),
             log_dropped: Gauge::default(),
+            log_damaged: Gauge::default(),
+            deduplication_keys: Gauge::default(),
+            deduplication_since: Gauge::default(),
             log_bytes: Gauge::default(),
         };
         metrics.register();
@@ -145,6 +151,21 @@ impl Metrics {
             "log_dropped_records",
             "Undelivered records that went because too many were pinned",
             self.log_dropped.clone(),
+        );
+        to.register(
+            "log_damaged",
+            "Damaged places that were found in the log since it was opened",
+            self.log_damaged.clone(),
+        );
+        to.register(
+            "log_deduplication_keys",
+            "Deduplication keys that the log remembers",
+            self.deduplication_keys.clone(),
+        );
+        to.register(
+            "log_deduplication_complete_since_seconds",
+            "Since when no deduplication key was given up before it expired, in seconds since 1970; 0 where none ever was",
+            self.deduplication_since.clone(),
         );
         to.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());
     }
@@ -242,6 +263,11 @@ impl Metrics {
         self.log_bytes.set(gauge(state.bytes));
         self.journal_dropped.set(gauge(state.dropped_notes));
         self.log_dropped.set(gauge(state.dropped_records));
+        self.log_damaged.set(gauge(state.damage.len() as u64));
+        if let Some(known) = state.deduplication {
+            self.deduplication_keys.set(gauge(known.keys));
+            self.deduplication_since.set(known.complete_since.map_or(0, |since| since.as_second()));
+        }
     }
 }
 

@@ -271,7 +271,7 @@ impl Log for MemoryLog {
             cursors: state.cursors.iter().map(cursor).collect(),
             bytes: state.records.iter().map(|record| (record.header.len() + record.body.len()) as u64).sum(),
             dropped_notes: state.dropped_notes,
-            dropped_records: 0,
+            ..LogState::default()
         }
     }
 

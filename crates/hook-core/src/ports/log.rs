@@ -225,6 +225,10 @@ pub struct LogState {
     pub dropped_notes: u64,
     /// Records that retention removed although a cursor that pins had not done them.
     pub dropped_records: u64,
+    /// Damage that was found since the log was opened: each with its file, its position, and what is wrong there.
+    pub damage: Vec<String>,
+    /// What is known for deduplication; `None` where the log cannot tell.
+    pub deduplication: Option<Deduplication>,
 }
 
 /// The bounds of one partition.
@@ -247,6 +251,15 @@ pub struct CursorState {
     pub name: CursorName,
     /// Progress in each partition that it has read from.
     pub partitions: Vec<CursorProgress>,
+}
+
+/// What a log remembers so that nothing is stored twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deduplication {
+    /// About how many keys are remembered.
+    pub keys: u64,
+    /// Every key that was stored since then is remembered until it expires; `None` where none was ever given up early.
+    pub complete_since: Option<Timestamp>,
 }
 
 /// The progress of a cursor in one partition.

@@ -31,11 +31,18 @@ pub(super) async fn read(body: Incoming, limit: u64, patience: Duration) -> Resu
 
 async fn gather(mut body: Incoming, limit: u64) -> Result<Bytes, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(FIRST_CAPACITY);
-    let mut bytes = Vec::with_capacity(announced.min(FIRST_CAPACITY));
+    let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| BodyError::Incomplete)?.into_data() else { continue };
         if (bytes.len() + piece.len()) as u64 > limit {
             return Err(BodyError::TooLarge);
+        }
+        // A small body comes with its head, in one piece that needs no copy.
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok(piece);
+        }
+        if bytes.is_empty() {
+            bytes.reserve_exact(announced.clamp(piece.len(), FIRST_CAPACITY.max(piece.len())));
         }
         bytes.extend_from_slice(&piece);
     }
