@@ -24,6 +24,11 @@ test:
 check:
     .ci/run
 
+# What CI does in short, in full: the real binary killed, starved, its disk filled, its clock stepped. Half an hour.
+prove:
+    cargo build --release -p hook-cli
+    cargo run --release -p xtask -- faults --hook target/release/hook
+
 # The rules that no compiler knows: crate levels, forbidden words, codes, links, changelog fragments.
 tidy:
     cargo run -p xtask -- tidy

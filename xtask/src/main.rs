@@ -1,5 +1,8 @@
-//! Chores of this workspace: `tidy` holds the rules that no compiler knows, `generate` writes what comes from the code.
+//! Chores of this workspace: `tidy` holds the rules that no compiler knows, `generate` writes what comes from the code,
+//! `faults` breaks the running product and counts what is lost.
 
+#[cfg(feature = "faults")]
+mod faults;
 mod finding;
 #[cfg(feature = "generate")]
 mod generate;
@@ -19,6 +22,7 @@ usage: cargo run -p xtask -- <command>
   tidy                 check what no compiler checks; every finding names a file, a line and what to do
   generate             write schemas/, docs/errors/ and docs/reference/ from the code
   generate --check     write nothing; name the files that differ
+  faults               break the running product, and count what was lost; `faults --help` says more
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +34,11 @@ fn main() -> ExitCode {
         ["generate"] => Tree::read().and_then(|tree| generate::write(&tree)),
         #[cfg(feature = "generate")]
         ["generate", "--check"] => Tree::read().and_then(|tree| generate::check(&tree)),
+        #[cfg(feature = "faults")]
+        ["faults", ref arguments @ ..] => return faults::run(arguments),
+        // For `faults`: this program as the product.
+        #[cfg(feature = "faults")]
+        ["hook", ..] => return faults::hook(),
         _ => {
             say(USAGE);
             return ExitCode::from(2);

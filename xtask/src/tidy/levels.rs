@@ -13,7 +13,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("hook-admin", 3),
     ("hook-cli", 4),
     ("hook-bench", 5),
-    ("xtask", 5),
+    ("xtask", 6),
 ];
 
 /// What tests share. Only tests depend on it, and it knows the ports alone.

@@ -1,0 +1,217 @@
+//! A full disk: no acknowledgement, 503, and it goes on by itself when there is space. Also killed and restarted while full.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use hook_bench::{
+    mark::Mark,
+    template::{Shape, Template},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+
+use super::{
+    Setup,
+    contract::{self, Destination, Topology},
+    home::{Home, Pipeline, SECRET},
+    load::{Load, Shaped},
+    report::{Outcome, millis, spread},
+    settle,
+    sink::{Mode, OTHER, Sink},
+};
+
+/// The file system of the log.
+const MIB: u32 = 24;
+/// What was delivered goes as soon as it is over the bound, so that many rounds fit into a small file system.
+const SMALL: &str =
+    "[log]\nsegment_bytes = 1048576\nevents = { max_bytes = 6291456 }\njournal = { max_bytes = 2097152 }";
+/// When there is space, the next event must be taken within this.
+const RECOVERY: Duration = Duration::from_secs(20);
+/// What goes on although the disk is full must go on within this.
+const GOES_ON: Duration = Duration::from_secs(30);
+
+/// Fills and frees `rounds` times.
+pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
+    let rounds = setup.rounds.unwrap_or(if setup.is_quick { 1 } else { 10 });
+    let shaped = Shaped { senders: 16, keys: 256, ..Shaped::default() };
+    let sink = Sink::start(shaped.keys, &mut setup.random).await?;
+    let destination = Destination { id: "service", address: sink.address };
+    let mut home = Home::new(&setup.hook, &contract::text(Topology::Direct, &[destination], SMALL))?;
+    let mount = match Mount::tmpfs(home.path("small")) {
+        Ok(mount) => mount,
+        Err(reason) => {
+            outcome.skipped = Some(format!("a tmpfs could not be mounted: {reason}"));
+            return Ok(());
+        }
+    };
+    home.data = mount.path.join("data");
+    let mut load = Load::start(shaped, &sink.arrivals);
+    let (mut recoveries, mut starts) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let pipeline = home.up().await?;
+        load.send_to(pipeline.ingress);
+        load.acknowledged(500, setup.patience()).await?;
+        // Some of what rests when the disk is full is not delivered yet.
+        sink.set(Mode::Fails);
+        load.acknowledged(100, setup.patience()).await?;
+        let filler = Filler::fill(&mount.path)?;
+        full(&pipeline, &load, outcome).await?;
+        load.hold();
+
+        pipeline.kill()?;
+        let mut pipeline = home.up().await.map_err(|error| format!("no start on a full disk: {error}"))?;
+        starts.push(pipeline.took);
+        sink.set(Mode::Takes);
+        let goal = load.ledger.acknowledged();
+        let delivered = async || sink.arrivals.distinct() >= goal;
+        settle::until("what had been acknowledged was delivered from a full disk", GOES_ON, delivered).await?;
+        load.send_to(pipeline.ingress);
+        full(&pipeline, &load, outcome).await?;
+
+        let freed = Instant::now();
+        drop(filler);
+        load.acknowledged(1, RECOVERY).await.map_err(|error| format!("with space again: {error}"))?;
+        recoveries.push(freed.elapsed());
+        load.acknowledged(200, setup.patience()).await?;
+        let is_ready = async || pipeline.status().await.is_ok_and(|(status, _)| status == 200);
+        settle::until("it was ready with space again", RECOVERY, is_ready).await?;
+        outcome.check(pipeline.is_alive(), || "the process ended".to_owned());
+        load.hold();
+        pipeline.kill()?;
+    }
+    filled_by_load(setup, &home, &destination, &sink, &load, outcome).await?;
+    let pipeline = home.up().await?;
+    load.send_to(pipeline.ingress);
+    load.finish().await?;
+    settle::everything_arrives(&load.ledger, &sink.arrivals, setup.patience()).await;
+    outcome.measure("rounds", format!("{rounds}, each killed while full"));
+    outcome.measure("start to ready on a full disk", spread(&mut starts));
+    outcome.measure("from space to the next acknowledgement", spread(&mut recoveries));
+    outcome.check(!home.logs().contains("panicked"), || "something panicked".to_owned());
+    outcome.faults.extend(load.ledger.complaints());
+    outcome.count(load.ledger.compare(&sink.arrivals, |_| false));
+    Ok(())
+}
+
+/// Nothing but events fills the disk, because a destination takes none; when it does, old segments go and there is space.
+async fn filled_by_load(
+    setup: &Setup,
+    home: &Home,
+    destination: &Destination,
+    sink: &Sink,
+    load: &Load,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
+    // More than there is: the disk is met before the bound.
+    let unbounded = format!("{SMALL}\nmax_pinned = 1073741824");
+    home.contract(&contract::text(Topology::Direct, std::slice::from_ref(destination), &unbounded))?;
+    let pipeline = home.up().await?;
+    sink.set(Mode::Refuses);
+    load.send_to(pipeline.ingress);
+    full(&pipeline, load, outcome).await?;
+    sink.set(Mode::Takes);
+    let began = Instant::now();
+    load.acknowledged(200, setup.patience())
+        .await
+        .map_err(|error| format!("filled by events alone, and all of them were delivered: {error}"))?;
+    outcome.measure(
+        "filled by events alone, from a destination that is back to the next acknowledgements",
+        millis(began.elapsed()),
+    );
+    load.hold();
+    pipeline.kill()
+}
+
+/// The disk is full: appends are refused as documented, and nothing is acknowledged.
+async fn full(pipeline: &Pipeline, load: &Load, outcome: &mut Outcome) -> Result<(), String> {
+    // What was allocated before may still be written.
+    let refusals = load.ledger.refusals();
+    let refuses = async || load.ledger.refusals() > refusals + 50;
+    settle::until("senders were answered 503", GOES_ON, refuses).await?;
+    let acknowledged = load.ledger.acknowledged();
+    sleep(Duration::from_secs(1)).await;
+    let more = load.ledger.acknowledged() - acknowledged;
+    outcome.measure("acknowledged in a second on a full disk", more.to_string());
+    let said = refused(pipeline).await?;
+    let is_documented =
+        said.starts_with("HTTP/1.1 503 ") && said.contains("retry-after: ") && said.contains("\"log_unavailable\"");
+    outcome.check(is_documented, || format!("a full disk was answered with {said}"));
+    let (status, state) = pipeline.status().await?;
+    let why = state["log"]["unavailable"].as_str().unwrap_or_default();
+    let says_why = why.contains("No space left on device");
+    outcome.check(status == 503 && state["ready"] == false && says_why, || {
+        format!("/ready answered {status} on a full disk and says {why:?}")
+    });
+    Ok(())
+}
+
+/// The answer to an event that is larger than what may be left of the space that was allocated.
+async fn refused(pipeline: &Pipeline) -> Result<String, String> {
+    let shape = Shape { address: pipeline.ingress, path: "/webhook/github", secret: SECRET, body_bytes: 500_000 };
+    let mark = Mark { run: OTHER, key: 0, number: 0, sent: Instant::now() };
+    let failed = |error: std::io::Error| format!("an event of its own was not answered: {error}");
+    let mut stream = TcpStream::connect(pipeline.ingress).await.map_err(failed)?;
+    stream.write_all(Template::new(&shape).fill(&mark)).await.map_err(failed)?;
+    let mut answer = Vec::new();
+    // The body is the last thing of an answer, and ends with this.
+    while !answer.ends_with(b"}") {
+        if stream.read_buf(&mut answer).await.map_err(failed)? == 0 {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A file system of its own. Dropped, it is gone; so it is when the process ends, which has a mount namespace of its own.
+struct Mount {
+    path: PathBuf,
+}
+
+impl Mount {
+    fn tmpfs(path: PathBuf) -> Result<Self, String> {
+        std::fs::create_dir(&path).map_err(|error| error.to_string())?;
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={MIB}m"), "hook-faults"]).arg(&path);
+        let ran = command.output().map_err(|error| error.to_string())?;
+        match ran.status.success() {
+            true => Ok(Self { path }),
+            false => Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // A process that still has a file open there keeps it until it ends.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.path).output();
+    }
+}
+
+/// A file that takes all the space there is. Dropped, it is gone.
+struct Filler {
+    path: PathBuf,
+}
+
+impl Filler {
+    fn fill(directory: &Path) -> Result<Self, String> {
+        let filler = Self { path: directory.join("filler") };
+        let mut file = File::create(&filler.path).map_err(|error| error.to_string())?;
+        // Whole pages are what a tmpfs gives.
+        while file.write_all(&[0; 4096]).is_ok() {}
+        Ok(filler)
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
