@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use hook_bench::latency::Summary;
 use tokio::time::sleep;
 
 use super::{
@@ -36,7 +37,10 @@ fn is_rejected(key: u32) -> bool {
 
 /// Breaks all of them at once, and mends them.
 pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
-    let broken_for = Duration::from_secs(if setup.is_quick { 6 } else { 60 });
+    let (whole_for, broken_for) = match setup.is_quick {
+        true => (Duration::from_secs(1), Duration::from_secs(6)),
+        false => (Duration::from_secs(20), Duration::from_secs(60)),
+    };
     // A steady load that all of them can take together: eight deliveries an event.
     let pause = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 20 });
     let shaped = Shaped { senders: 16, keys: 256, pause, ..Shaped::default() };
@@ -56,11 +60,18 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
     let mut load = Load::start(shaped, &good.arrivals);
     load.send_to(pipeline.ingress);
     load.acknowledged(200, setup.patience()).await?;
-
+    good.arrivals.take_latencies();
+    sleep(whole_for).await;
+    let whole = good.arrivals.take_latencies();
     broken.iter().for_each(|(_, mode, sink)| sink.set(*mode));
     let memory = || pipeline.process().memory().map_err(|error| error.to_string());
     let (before, asked_before) = (memory()?.resident_kib, requests(&broken));
     sleep(broken_for).await;
+    let beside = good.arrivals.take_latencies();
+    for (name, figures) in [("good destination, all whole", whole), ("good destination, six broken", beside)] {
+        let Summary { p50_ms, p99_ms, .. } = figures;
+        outcome.measure(name, format!("p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms from sending to arrival"));
+    }
     // What was acknowledged by now arrives at the good one, while the others are still broken.
     let (behind, goal) = (Instant::now(), load.ledger.acknowledged());
     let caught_up = async || good.arrivals.distinct() >= goal;

@@ -35,6 +35,8 @@ const SMALL: &str =
     "[log]\nsegment_bytes = 1048576\nevents = { max_bytes = 6291456 }\njournal = { max_bytes = 2097152 }";
 /// When there is space, the next event must be taken within this.
 const RECOVERY: Duration = Duration::from_secs(20);
+/// When many events found no room, the rest of what was allocated may still have room for a few that come alone.
+const LEFT_OVER: u64 = 16;
 /// What goes on although the disk is full must go on within this.
 const GOES_ON: Duration = Duration::from_secs(30);
 
@@ -139,7 +141,7 @@ async fn full(pipeline: &Pipeline, load: &Load, outcome: &mut Outcome) -> Result
     let acknowledged = load.ledger.acknowledged();
     sleep(Duration::from_secs(1)).await;
     let more = load.ledger.acknowledged() - acknowledged;
-    outcome.measure("acknowledged in a second on a full disk", more.to_string());
+    outcome.check(more <= LEFT_OVER, || format!("{more} events were acknowledged in a second on a full disk"));
     let said = refused(pipeline).await?;
     let is_documented =
         said.starts_with("HTTP/1.1 503 ") && said.contains("retry-after: ") && said.contains("\"log_unavailable\"");

@@ -1,11 +1,14 @@
-//! SIGKILL at random moments under load, and during the start: what was acknowledged is delivered, in order.
+//! SIGKILL at random moments under load, and during starts and replays: what was acknowledged is delivered, in order.
 
 use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use super::{
     Setup,
     contract::{self, Destination, Topology},
     home::Home,
+    ledger::{EventId, parse_id},
     load::{Load, Shaped},
     report::{Outcome, millis, spread},
     settle,
@@ -32,7 +35,7 @@ pub(super) async fn run(setup: &mut Setup, topology: Topology, outcome: &mut Out
     let home = Home::new(&setup.hook, &contract::text(topology, &[destination], small))?;
     let mut load = Load::start(shaped, &sink.arrivals);
     let (mut starts, mut half_starts, mut acked_before) = (Vec::new(), 0, 0);
-    let mut rounds_without = 0;
+    let (mut rounds_without, mut replays) = (0, Vec::new());
     for _ in 0..rounds {
         if setup.random.bool() {
             let after = HALF_START.mul_f64(setup.random.f64());
@@ -42,8 +45,19 @@ pub(super) async fn run(setup: &mut Setup, topology: Topology, outcome: &mut Out
         let pipeline = home.up().await?;
         starts.push(pipeline.took);
         load.send_to(pipeline.ingress);
-        tokio::time::sleep(Duration::from_millis(setup.random.u64(50..most))).await;
-        pipeline.kill()?;
+        let kill = sleep(Duration::from_millis(setup.random.u64(50..most)));
+        let event = load.ledger.any_acknowledged(&mut setup.random);
+        // An operator sends an event again meanwhile, who may not live to see the answer either.
+        let replaying = replay(&home, event);
+        let (killed, replay) = tokio::join!(
+            async {
+                kill.await;
+                pipeline.kill()
+            },
+            replaying
+        );
+        killed?;
+        replays.extend(replay);
         load.hold();
         rounds_without += u32::from(load.ledger.acknowledged() == acked_before);
         acked_before = load.ledger.acknowledged();
@@ -54,11 +68,38 @@ pub(super) async fn run(setup: &mut Setup, topology: Topology, outcome: &mut Out
     load.finish().await?;
     let began = Instant::now();
     settle::everything_arrives(&load.ledger, &sink.arrivals, setup.patience()).await;
+    let arrived =
+        settle::until("every replay had arrived", setup.patience(), async || sink.arrivals.missing(&replays) == 0);
+    outcome.faults.extend(arrived.await.err());
     outcome.measure("kills", format!("{rounds} under load, {half_starts} during a start"));
+    outcome.measure("replays acknowledged", format!("{}, {} lost", replays.len(), sink.arrivals.missing(&replays)));
     outcome.measure("rounds without an acknowledgement", rounds_without.to_string());
     outcome.measure("from start to ready", spread(&mut starts));
     outcome.measure("after the last acknowledgement everything had arrived in", millis(began.elapsed()));
     outcome.faults.extend(load.ledger.complaints());
     outcome.count(load.ledger.compare(&sink.arrivals, |_| false));
     Ok(())
+}
+
+/// Sends an event again as an operator does; the replay's id, where it was acknowledged.
+async fn replay(home: &Home, event: Option<EventId>) -> Option<EventId> {
+    let replayed = home.ask(&["replay", &uuid(event?), "--json"]).await.ok()?;
+    parse_id(replayed.first()?["replay_id"].as_str()?)
+}
+
+/// An id as commands take it.
+fn uuid(id: EventId) -> String {
+    let digits = format!("{id:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_it_is_read() {
+        let text = "01a1fce2-71f6-77af-b868-38ba524066f8";
+        assert_eq!(uuid(parse_id(text).unwrap()), text);
+    }
 }

@@ -1,13 +1,15 @@
 //! What was acknowledged, what arrived where, and what follows from comparing the two.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use hook_bench::latency::{Latencies, Summary};
 use serde::Serialize;
 
 /// The id of an event, without its dashes.
@@ -91,6 +93,14 @@ impl Ledger {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
+    /// One of the acknowledged events, if there is any.
+    pub(super) fn any_acknowledged(&self, random: &mut fastrand::Rng) -> Option<EventId> {
+        let answers = self.answers();
+        let key = random.usize(..answers.ids.len());
+        let ids = answers.ids[key..].iter().chain(&answers.ids[..key]).find(|ids| !ids.is_empty())?;
+        random.choice(ids).copied()
+    }
+
     /// How often 503 was answered so far.
     pub(super) fn refusals(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -135,6 +145,8 @@ impl Ledger {
 pub(super) struct Arrivals {
     distinct: AtomicU64,
     keys: Mutex<Vec<OfKey>>,
+    latencies: Mutex<Latencies>,
+    replays: Mutex<HashSet<EventId>>,
 }
 
 #[derive(Default, Clone)]
@@ -148,11 +160,32 @@ struct OfKey {
 
 impl Arrivals {
     pub(super) fn new(keys: u32) -> Self {
-        Self { distinct: AtomicU64::new(0), keys: Mutex::new(vec![OfKey::default(); keys as usize]) }
+        Self {
+            distinct: AtomicU64::new(0),
+            keys: Mutex::new(vec![OfKey::default(); keys as usize]),
+            latencies: Mutex::default(),
+            replays: Mutex::default(),
+        }
     }
 
-    /// Notes that an event was taken.
-    pub(super) fn note(&self, place: Place, id: EventId) {
+    /// Notes that an operator's replay was taken. It may stand anywhere among the events of its key.
+    pub(super) fn note_replay(&self, id: EventId) {
+        self.replays.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Those of these replays that have not come.
+    pub(super) fn missing(&self, replays: &[EventId]) -> usize {
+        let came = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        replays.iter().filter(|id| !came.contains(id)).count()
+    }
+
+    /// From sending to arrival, of all that came first since this was asked last.
+    pub(super) fn take_latencies(&self) -> Summary {
+        std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner)).summary()
+    }
+
+    /// Notes that an event was taken, which was sent so long ago.
+    pub(super) fn note(&self, place: Place, id: EventId, took: Duration) {
         let mut keys = self.keys();
         let Some(of_key) = keys.get_mut(place.key as usize) else { return };
         match of_key.first.get(place.nth).copied().flatten() {
@@ -165,6 +198,7 @@ impl Arrivals {
                 of_key.first.resize(of_key.first.len().max(place.nth + 1), None);
                 of_key.first[place.nth] = Some(id);
                 self.distinct.fetch_add(1, Ordering::Relaxed);
+                self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(took);
             }
         }
     }
@@ -229,7 +263,7 @@ mod tests {
             ledger.acknowledge(Place { key, nth: next[key as usize] }, id, false);
             next[key as usize] += 1;
         }
-        arrived.iter().for_each(|&(key, nth, id)| arrivals.note(Place { key, nth }, id));
+        arrived.iter().for_each(|&(key, nth, id)| arrivals.note(Place { key, nth }, id, Duration::ZERO));
         ledger.compare(&arrivals, |_| false)
     }
 
@@ -255,6 +289,13 @@ mod tests {
     #[test]
     fn a_second_id_for_one_delivery_is_told() {
         assert_eq!(compared(&[(0, 1)], &[(0, 0, 1), (0, 0, 2)]).stored_twice, 1);
+    }
+
+    #[test]
+    fn a_replay_that_did_not_come_is_missed() {
+        let arrivals = Arrivals::new(1);
+        arrivals.note_replay(1);
+        assert_eq!(arrivals.missing(&[1, 2]), 1);
     }
 
     #[test]

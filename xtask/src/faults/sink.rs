@@ -197,8 +197,12 @@ impl Connected {
         if (self.rejects)(mark.key) {
             return REJECTED;
         }
+        if let Some(replay) = replay_id(&request.body) {
+            self.arrivals.note_replay(replay);
+            return TAKEN;
+        }
         let nth = usize::try_from(mark.number / u64::from(self.keys)).unwrap_or(usize::MAX);
-        self.arrivals.note(Place { key: mark.key, nth }, id);
+        self.arrivals.note(Place { key: mark.key, nth }, id, mark.sent.elapsed());
         TAKEN
     }
 
@@ -217,6 +221,13 @@ impl Connected {
 fn event_id(envelope: &[u8]) -> Option<u128> {
     let id = envelope.strip_prefix(b"{\"id\":\"")?.get(..36)?;
     parse_id(std::str::from_utf8(id).ok()?)
+}
+
+/// The id of the replay, where an operator has sent the event again: it stands in the `meta` behind the payload.
+fn replay_id(envelope: &[u8]) -> Option<u128> {
+    let begin = b"\"replay\":{\"id\":\"";
+    let at = envelope.windows(begin.len()).rposition(|window| window == begin)? + begin.len();
+    parse_id(std::str::from_utf8(envelope.get(at..at + 36)?).ok()?)
 }
 
 struct Request {
@@ -252,5 +263,13 @@ mod tests {
         let envelope = br#"{"id":"00000000-0000-0000-0000-00000000002a","source":"github"}"#;
         assert_eq!(event_id(envelope), Some(42));
         assert_eq!(event_id(b"{\"id\":\"short\"}"), None);
+    }
+
+    #[test]
+    fn a_replay_is_known_by_its_id_in_the_meta() {
+        let envelope =
+            br#"{"id":"x","payload":{},"meta":{"replay":{"id":"00000000-0000-0000-0000-00000000002a","at":"y"}}}"#;
+        assert_eq!(replay_id(envelope), Some(42));
+        assert_eq!(replay_id(br#"{"payload":{"replay":true}}"#), None);
     }
 }
