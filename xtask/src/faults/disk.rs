@@ -35,27 +35,55 @@ const SMALL: &str =
     "[log]\nsegment_bytes = 1048576\nevents = { max_bytes = 6291456 }\njournal = { max_bytes = 2097152 }";
 /// When there is space, the next event must be taken within this.
 const RECOVERY: Duration = Duration::from_secs(20);
+/// When everything was delivered and may go, the next event must be taken within this: retention looks once a minute.
+const AFTER_RETENTION: Duration = Duration::from_secs(90);
 /// When many events found no room, the rest of what was allocated may still have room for a few that come alone.
 const LEFT_OVER: u64 = 16;
 /// What goes on although the disk is full must go on within this.
 const GOES_ON: Duration = Duration::from_secs(30);
 
-/// Fills and frees `rounds` times.
+/// A small file system, a pipeline whose log is on it, its destination, and the load.
+struct World {
+    sink: Sink,
+    home: Home,
+    load: Load,
+    // Behind the others: the pipeline is gone when it is unmounted.
+    mount: Mount,
+}
+
+impl World {
+    /// `None`, and said so, where nothing may be mounted. `rest` holds more keys of `[log]`.
+    async fn new(rest: &str, setup: &mut Setup, outcome: &mut Outcome) -> Result<Option<Self>, String> {
+        let shaped = Shaped { senders: 16, keys: 256, ..Shaped::default() };
+        let sink = Sink::start(shaped.keys, &mut setup.random).await?;
+        let destination = Destination { id: "service", address: sink.address };
+        let text = contract::text(Topology::Direct, &[destination], &format!("{SMALL}\n{rest}"));
+        let mut home = Home::new(&setup.hook, &text)?;
+        let mount = match Mount::tmpfs(home.path("small")) {
+            Ok(mount) => mount,
+            Err(reason) => {
+                outcome.skipped = Some(format!("a tmpfs could not be mounted: {reason}"));
+                return Ok(None);
+            }
+        };
+        home.data = mount.path.join("data");
+        let load = Load::start(shaped, &sink.arrivals);
+        Ok(Some(Self { sink, home, load, mount }))
+    }
+
+    async fn compare(&self, setup: &Setup, outcome: &mut Outcome) {
+        settle::everything_arrives(&self.load.ledger, &self.sink.arrivals, setup.patience()).await;
+        outcome.check(!self.home.logs().contains("panicked"), || "something panicked".to_owned());
+        outcome.faults.extend(self.load.ledger.complaints());
+        outcome.count(self.load.ledger.compare(&self.sink.arrivals, |_| false));
+    }
+}
+
+/// A file fills the disk and is removed, `rounds` times.
 pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
     let rounds = setup.rounds.unwrap_or(if setup.is_quick { 1 } else { 10 });
-    let shaped = Shaped { senders: 16, keys: 256, ..Shaped::default() };
-    let sink = Sink::start(shaped.keys, &mut setup.random).await?;
-    let destination = Destination { id: "service", address: sink.address };
-    let mut home = Home::new(&setup.hook, &contract::text(Topology::Direct, &[destination], SMALL))?;
-    let mount = match Mount::tmpfs(home.path("small")) {
-        Ok(mount) => mount,
-        Err(reason) => {
-            outcome.skipped = Some(format!("a tmpfs could not be mounted: {reason}"));
-            return Ok(());
-        }
-    };
-    home.data = mount.path.join("data");
-    let mut load = Load::start(shaped, &sink.arrivals);
+    let Some(mut world) = World::new("", setup, outcome).await? else { return Ok(()) };
+    let World { home, sink, load, mount } = &mut world;
     let (mut recoveries, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let pipeline = home.up().await?;
@@ -65,10 +93,11 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         sink.set(Mode::Fails);
         load.acknowledged(100, setup.patience()).await?;
         let filler = Filler::fill(&mount.path)?;
-        full(&pipeline, &load, outcome).await?;
+        full(&pipeline, load, outcome).await?;
         load.hold();
 
         pipeline.kill()?;
+        home.start_and_kill(Duration::from_millis(setup.random.u64(0..60))).await?;
         let mut pipeline = home.up().await.map_err(|error| format!("no start on a full disk: {error}"))?;
         starts.push(pipeline.took);
         sink.set(Mode::Takes);
@@ -76,7 +105,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         let delivered = async || sink.arrivals.distinct() >= goal;
         settle::until("what had been acknowledged was delivered from a full disk", GOES_ON, delivered).await?;
         load.send_to(pipeline.ingress);
-        full(&pipeline, &load, outcome).await?;
+        full(&pipeline, load, outcome).await?;
 
         let freed = Instant::now();
         drop(filler);
@@ -89,47 +118,42 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         load.hold();
         pipeline.kill()?;
     }
-    filled_by_load(setup, &home, &destination, &sink, &load, outcome).await?;
     let pipeline = home.up().await?;
     load.send_to(pipeline.ingress);
     load.finish().await?;
-    settle::everything_arrives(&load.ledger, &sink.arrivals, setup.patience()).await;
     outcome.measure("rounds", format!("{rounds}, each killed while full"));
     outcome.measure("start to ready on a full disk", spread(&mut starts));
     outcome.measure("from space to the next acknowledgement", spread(&mut recoveries));
-    outcome.check(!home.logs().contains("panicked"), || "something panicked".to_owned());
-    outcome.faults.extend(load.ledger.complaints());
-    outcome.count(load.ledger.compare(&sink.arrivals, |_| false));
+    world.compare(setup, outcome).await;
+    drop(pipeline);
     Ok(())
 }
 
-/// Nothing but events fills the disk, because a destination takes none; when it does, old segments go and there is space.
-async fn filled_by_load(
-    setup: &Setup,
-    home: &Home,
-    destination: &Destination,
-    sink: &Sink,
-    load: &Load,
-    outcome: &mut Outcome,
-) -> Result<(), String> {
-    // More than there is: the disk is met before the bound.
-    let unbounded = format!("{SMALL}\nmax_pinned = 1073741824");
-    home.contract(&contract::text(Topology::Direct, std::slice::from_ref(destination), &unbounded))?;
+/// Events alone fill the disk, because a destination takes none; when it does, old segments may go, and there is space.
+pub(super) async fn run_filled_by_events(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
+    // More may be pinned than there is: the disk is met before the bound.
+    let Some(mut world) = World::new("max_pinned = 1073741824", setup, outcome).await? else { return Ok(()) };
+    let World { home, sink, load, .. } = &mut world;
     let pipeline = home.up().await?;
-    sink.set(Mode::Refuses);
     load.send_to(pipeline.ingress);
+    load.acknowledged(500, setup.patience()).await?;
+    sink.set(Mode::Refuses);
     full(&pipeline, load, outcome).await?;
+    let rested = load.ledger.acknowledged() - sink.arrivals.distinct();
     sink.set(Mode::Takes);
     let began = Instant::now();
-    load.acknowledged(200, setup.patience())
-        .await
-        .map_err(|error| format!("filled by events alone, and all of them were delivered: {error}"))?;
-    outcome.measure(
-        "filled by events alone, from a destination that is back to the next acknowledgements",
-        millis(began.elapsed()),
-    );
+    let delivered = async || sink.arrivals.distinct() >= load.ledger.acknowledged();
+    settle::until("what rested on the full disk was delivered", setup.patience(), delivered).await?;
+    outcome.measure("delivered from the full disk", format!("{rested} in {}", millis(began.elapsed())));
+    let began = Instant::now();
+    let goes_on = load.acknowledged(200, AFTER_RETENTION).await;
+    outcome.faults.extend(goes_on.err().map(|error| format!("everything on the full disk was delivered: {error}")));
+    outcome.measure("from the last of it to the next acknowledgements", millis(began.elapsed()));
+    // Where it does not go on, what waits for an acknowledgement never gets one.
     load.hold();
-    pipeline.kill()
+    load.finish().await?;
+    world.compare(setup, outcome).await;
+    Ok(())
 }
 
 /// The disk is full: appends are refused as documented, and nothing is acknowledged.

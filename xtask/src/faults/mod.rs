@@ -66,7 +66,10 @@ struct Arguments {
 
 impl Arguments {
     fn wants(&self, scenario: Scenario) -> bool {
-        self.only.is_empty() || self.only.contains(&scenario)
+        match self.only.is_empty() {
+            true => !self.quick || scenario.is_quick(),
+            false => self.only.contains(&scenario),
+        }
     }
 }
 
@@ -80,6 +83,8 @@ enum Scenario {
     Terminate,
     /// A file system that is full, and has space again
     DiskFull,
+    /// The same, filled by nothing but events; only in the long form
+    FilledByEvents,
     /// Destinations that refuse, stall, reset, garble, fail, trickle, and come back
     Destinations,
     /// Steps of the system's clock, there and back
@@ -89,12 +94,19 @@ enum Scenario {
 }
 
 impl Scenario {
+    /// Whether its short form takes seconds.
+    fn is_quick(self) -> bool {
+        // Retention may take its minute.
+        self != Self::FilledByEvents
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::KillRelay => "kill-relay",
             Self::Terminate => "terminate",
             Self::DiskFull => "disk-full",
+            Self::FilledByEvents => "filled-by-events",
             Self::Destinations => "destinations",
             Self::Clock => "clock",
             Self::Descriptors => "descriptors",
@@ -127,7 +139,7 @@ pub(super) fn run(arguments: &[&str]) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    if arguments.wants(Scenario::DiskFull) {
+    if arguments.wants(Scenario::DiskFull) || arguments.wants(Scenario::FilledByEvents) {
         namespace::enter();
     }
     let ran = tokio::runtime::Runtime::new().map_err(|error| format!("could not start the async runtime: {error}"));
@@ -194,6 +206,7 @@ async fn run_one(scenario: Scenario, setup: &mut Setup, seed: u64) -> Outcome {
         Scenario::KillRelay => kill::run(setup, Topology::Relayed, &mut outcome).await,
         Scenario::Terminate => terminate::run(setup, &mut outcome).await,
         Scenario::DiskFull => disk::run(setup, &mut outcome).await,
+        Scenario::FilledByEvents => disk::run_filled_by_events(setup, &mut outcome).await,
         Scenario::Destinations => destinations::run(setup, &mut outcome).await,
         Scenario::Clock => clock::run(setup, &mut outcome).await,
         Scenario::Descriptors => descriptors::run(setup, &mut outcome).await,
