@@ -5,7 +5,10 @@ use std::fmt::Write;
 use hook_bench::latency::Summary;
 use serde::Serialize;
 
-use crate::report::{BodyReport, size};
+use crate::{
+    cases::backlog::Backlog,
+    report::{BodyReport, size},
+};
 
 /// A disk's slowness is allowed for so many times.
 const SYNCS: f64 = 3.0;
@@ -39,7 +42,7 @@ enum Kind {
     MegabytesAtMost,
 }
 
-const BOUNDS: [Bound; 6] = [
+const BOUNDS: [Bound; 9] = [
     Bound { what: "ingest / echo", kind: Kind::RatioAtLeast, bound: 0.6, measured: |body| body.ingest_to_echo },
     Bound {
         what: "p99 of the acknowledgement, closed loop",
@@ -74,6 +77,30 @@ const BOUNDS: [Bound; 6] = [
             let steady = body.steady.as_ref().map(|steady| steady.memory.peak_kib);
             let through = body.end_to_end.as_ref().map(|through| through.memory.peak_kib);
             [ingest, steady, through].into_iter().flatten().max().map(megabytes)
+        },
+    },
+    Bound {
+        what: "peak memory with the backlog",
+        kind: Kind::MegabytesAtMost,
+        bound: 80.0,
+        measured: |body| {
+            let Backlog { ingest_memory, waiting_memory, drain_memory, .. } = body.backlog.as_ref()?;
+            [ingest_memory, waiting_memory, drain_memory].map(|memory| memory.peak_kib).into_iter().max().map(megabytes)
+        },
+    },
+    Bound {
+        what: "start to ready, empty log",
+        kind: Kind::MillisecondsAtMost,
+        bound: 100.0,
+        measured: |body| body.start_empty.as_ref().map(|starts| starts.middle_ms),
+    },
+    Bound {
+        what: "start to ready with the backlog",
+        kind: Kind::MillisecondsAtMost,
+        bound: 1000.0,
+        measured: |body| {
+            let backlog = body.backlog.as_ref()?;
+            Some(backlog.start_after_kill.middle_ms.max(backlog.start_after_stop.middle_ms))
         },
     },
 ];

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     latency::Latencies,
     mark::Mark,
-    process::Process,
+    process::{self, Process},
     sink::Counter,
     template::{Shape, Template},
 };
@@ -127,12 +127,20 @@ pub struct Window {
     pub latencies: Latencies,
     /// The processor time that each watched process used in it.
     pub cpu: Vec<Duration>,
+    /// The processor time that the whole machine used in it.
+    pub machine_cpu: Duration,
 }
 
 impl Window {
     /// Acknowledged events a second.
     pub fn rate(&self) -> f64 {
         self.acknowledged as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// How many cores were busy with something that was not watched: other programs, and the kernel's own threads.
+    pub fn other_cores(&self) -> f64 {
+        let watched: Duration = self.cpu.iter().sum();
+        self.machine_cpu.saturating_sub(watched).as_secs_f64() / self.elapsed.as_secs_f64()
     }
 
     /// Delivered events a second.
@@ -160,6 +168,12 @@ struct Times {
     begin: Instant,
     measured_from: Instant,
     end: Option<Instant>,
+}
+
+impl Times {
+    fn measures(&self, at: Instant) -> bool {
+        at >= self.measured_from && self.end.is_none_or(|end| at < end)
+    }
 }
 
 /// What the connections of a load share.
@@ -218,6 +232,7 @@ impl Load<'_> {
         };
         sent.window.elapsed = after.at - before.at;
         sent.window.delivered = after.delivered - before.delivered;
+        sent.window.machine_cpu = after.machine_cpu.saturating_sub(before.machine_cpu);
         sent.window.cpu =
             after.cpu.iter().zip(&before.cpu).map(|(after, before)| after.saturating_sub(*before)).collect();
         Ok(sent)
@@ -227,7 +242,7 @@ impl Load<'_> {
         tokio::time::sleep_until(at.into()).await;
         let cpu: Result<_, _> = self.watched.iter().map(|process| process.cpu()).collect();
         let delivered = self.hold_back.as_ref().map_or(0, |hold_back| hold_back.delivered.get());
-        Ok(Look { at: Instant::now(), cpu: cpu?, delivered })
+        Ok(Look { at: Instant::now(), cpu: cpu?, machine_cpu: process::machine_cpu()?, delivered })
     }
 }
 
@@ -235,6 +250,7 @@ impl Load<'_> {
 struct Look {
     at: Instant,
     cpu: Vec<Duration>,
+    machine_cpu: Duration,
     delivered: u64,
 }
 
@@ -396,9 +412,13 @@ impl Line {
         if self.keeps_numbers {
             self.done.numbers.push(mark.number);
         }
-        let Times { measured_from, end, .. } = self.shared.times;
-        if now >= measured_from && end.is_none_or(|end| now < end) {
+        let times = self.shared.times;
+        if times.measures(now) {
             self.done.window.acknowledged += 1;
+        }
+        // Where a rate is kept, what was meant to be sent in the measured time counts, however late its answer comes.
+        let counts_from = if matches!(self.pace, Pace::Steady(_)) { mark.sent } else { now };
+        if times.measures(counts_from) {
             self.done.window.latencies.record(now.saturating_duration_since(mark.sent));
         }
     }

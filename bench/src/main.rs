@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "hook-bench")]
 enum Case {
-    /// Everything of the table: echo, ingest, end-to-end, idle, fsync
+    /// Everything of the table: echo, ingest, end-to-end, idle, backlog, fsync
     All(table::Options),
     /// The baseline: an axum server that answers the body
     Echo(table::Options),
@@ -31,6 +31,8 @@ enum Case {
     EndToEnd(table::Options),
     /// From the load to a destination, one event at a time
     Idle(table::Options),
+    /// A backlog of a million events: taken in, started with, drained
+    Backlog(table::Options),
     /// What the disk takes: writes of 4 KiB, each synced
     Fsync(table::Options),
     /// Is a good destination held up by a dead and a slow one beside it?
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Case::Ingest(options) => of_table(&options, table::Case::Ingest),
         Case::EndToEnd(options) => of_table(&options, table::Case::EndToEnd),
         Case::Idle(options) => of_table(&options, table::Case::Idle),
+        Case::Backlog(options) => of_table(&options, table::Case::Backlog),
         Case::Fsync(options) => of_table(&options, table::Case::Fsync),
         Case::Isolation(arguments) => isolation::run(&arguments),
         Case::EchoServer => run(cases::echo::serve()),

@@ -67,6 +67,22 @@ impl Process {
     }
 }
 
+/// The processor time that everything on this machine has used.
+pub fn machine_cpu() -> Result<Duration, Error> {
+    let stat = fs::read_to_string("/proc/stat").map_err(Error::io("read what /proc says of the machine"))?;
+    let ticks =
+        busy_ticks(&stat).ok_or_else(|| Error::Unexpected("/proc/stat is not as proc(5) describes it".to_owned()))?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Everything of the first line but `idle` and `iowait`, the 4th and 5th; `guest` times, from the 9th, are in `user` already.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    let busy = |at: &usize| fields.get(*at).copied();
+    [0, 1, 2, 5, 6, 7].iter().map(busy).sum()
+}
+
 fn unreadable(name: &str) -> Error {
     Error::Unexpected(format!("/proc/PID/{name} is not as proc(5) describes it"))
 }
@@ -91,6 +107,12 @@ mod tests {
     fn fields_are_found_behind_a_name_that_has_brackets() {
         assert_eq!(ticks("12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20"), Some(300));
         assert_eq!(ticks("12 (a"), None);
+    }
+
+    #[test]
+    fn waiting_is_not_work() {
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 32 64 128\ncpu0 1"), Some(63));
+        assert_eq!(busy_ticks("cpu 1"), None);
     }
 
     #[test]

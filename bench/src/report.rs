@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     bounds,
     cases::{
+        backlog::{Backlog, Part, Starts},
         echo::Closed,
         end_to_end::{EndToEnd, Idle},
         ingest::{Ingest, Steady},
@@ -39,6 +40,9 @@ pub(crate) struct BodyReport {
     pub(crate) steady: Option<Steady>,
     pub(crate) end_to_end: Option<EndToEnd>,
     pub(crate) idle: Option<Idle>,
+    pub(crate) backlog: Option<Backlog>,
+    /// Of a process with nothing in its log.
+    pub(crate) start_empty: Option<Starts>,
     /// Of the rates of each round, the ratio in the middle.
     pub(crate) ingest_to_echo: Option<f64>,
     pub(crate) ingest_to_echo_short: Option<f64>,
@@ -105,6 +109,8 @@ fn rows() -> Vec<Row> {
     let steady = |body: &BodyReport| body.steady.clone();
     let through = |body: &BodyReport| body.end_to_end.clone();
     let idle = |body: &BodyReport| body.idle.clone();
+    let backlog = |body: &BodyReport| body.backlog.clone();
+    let empty = |body: &BodyReport| body.start_empty.clone();
     vec![
         row("(a) echo: requests a second", echo, |echo| per_second(echo.per_second)),
         row("echo: p50, p99", echo, |echo| latency(&echo.latency)),
@@ -137,15 +143,60 @@ fn rows() -> Vec<Row> {
         row("(d) idle: p50, p99 from sending to arrival", idle, |idle| latency(&idle.latency)),
         row("idle: p50, p99 of the acknowledgement", idle, |idle| latency(&idle.acknowledgement)),
         row("idle: memory", idle, |idle| megabytes(&[idle.memory.resident_kib])),
+        row("(e) backlog: events, segments", backlog, |backlog| {
+            format!("{}, {}", grouped(backlog.events), backlog.segments)
+        }),
+        row("backlog taken in: CPU of hook, first and last part", backlog, |backlog| first_and_last(&backlog.taken_in)),
+        row("backlog taken in: memory, peak", backlog, |backlog| {
+            megabytes(&[backlog.ingest_memory.resident_kib, backlog.ingest_memory.peak_kib])
+        }),
+        row("backlog waiting: memory, peak", backlog, |backlog| {
+            megabytes(&[backlog.waiting_memory.resident_kib, backlog.waiting_memory.peak_kib])
+        }),
+        row("backlog drained: events a second", backlog, |backlog| per_second(backlog.drained_per_second)),
+        row("backlog drained: CPU of hook, first and last part", backlog, |backlog| first_and_last(&backlog.drained)),
+        row("backlog drained: memory, peak", backlog, |backlog| {
+            megabytes(&[backlog.drain_memory.resident_kib, backlog.drain_memory.peak_kib])
+        }),
+        row("(f) start to ready, empty log: middle, longest", empty, |starts| shown(&starts)),
+        row("start with the backlog, after SIGKILL: middle, longest", backlog, |backlog| {
+            shown(&backlog.start_after_kill)
+        }),
+        row("start with the backlog, after an orderly end: middle, longest", backlog, |backlog| {
+            shown(&backlog.start_after_stop)
+        }),
+        row("other work on the machine, in cores: echo, ingest, steady, end to end", other_work, |shares| shares),
     ]
 }
 
 pub(crate) fn per_second(rate: f64) -> String {
-    let whole = rate.round() as u64;
-    match whole {
-        0..1000 => whole.to_string(),
-        _ => format!("{},{:03}", whole / 1000, whole % 1000),
+    grouped(rate.round() as u64)
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
+}
+
+fn first_and_last(parts: &[Part]) -> String {
+    cpu(&[parts.first(), parts.last()].map(|part| part.map_or(0.0, |part| part.cpu_us)))
+}
+
+fn shown(starts: &Starts) -> String {
+    format!("{:.0} ms, {:.0} ms", starts.middle_ms, starts.longest_ms)
+}
+
+fn other_work(body: &BodyReport) -> Option<String> {
+    let echo = body.echo.as_ref().map(|echo| echo.other_cores);
+    let ingest = body.ingest.as_ref().map(|ingest| ingest.closed.other_cores);
+    let steady = body.steady.as_ref().map(|steady| steady.other_cores);
+    let through = body.end_to_end.as_ref().map(|through| through.other_cores);
+    let cell = |cores: Option<f64>| cores.map_or_else(|| "–".to_owned(), |cores| format!("{cores:.2}"));
+    let shares = [echo, ingest, steady, through];
+    shares.iter().any(Option::is_some).then(|| shares.map(cell).join(", "))
 }
 
 pub(crate) fn latency(summary: &Summary) -> String {
@@ -163,4 +214,16 @@ pub(crate) fn megabytes(kib: &[u64]) -> String {
 
 fn ratio(ratio: f64) -> String {
     format!("**{ratio:.2}**")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_000_005, "1,000,005")] {
+            assert_eq!(grouped(number), expected);
+        }
+    }
 }

@@ -7,7 +7,11 @@ use hook_bench::{error::Error, latency::Latencies};
 
 use crate::{
     bounds,
-    cases::{Scale, echo, end_to_end, fsync, ingest, middle},
+    cases::{
+        Scale,
+        backlog::{self, Plan},
+        echo, end_to_end, fsync, ingest, middle,
+    },
     machine::Machine,
     report::{BodyReport, Report, size},
 };
@@ -17,6 +21,11 @@ const KIB: usize = 1024;
 const STEADY: f64 = 16_000.0;
 /// With long bodies that rate is more than a disk takes: the steady load is then this part of what was reached.
 const STEADY_PART: f64 = 0.5;
+/// What a backlog of long bodies may take: more would measure the disk.
+const BACKLOG_BYTES: u64 = 4 << 30;
+const QUICK_BACKLOG: u64 = 20_000;
+/// A backlog's costs are measured in so many parts of it.
+const PARTS: u64 = 4;
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A case of the table.
@@ -30,18 +39,20 @@ pub(crate) enum Case {
     EndToEnd,
     /// From the load to a destination, one event at a time
     Idle,
+    /// A backlog that is taken in and drained, and starts with it and without it
+    Backlog,
     /// Writes of 4 KiB, each synced
     Fsync,
 }
 
 impl Case {
-    const ALL: [Self; 5] = [Self::Echo, Self::Ingest, Self::EndToEnd, Self::Idle, Self::Fsync];
+    const ALL: [Self; 6] = [Self::Echo, Self::Ingest, Self::EndToEnd, Self::Idle, Self::Backlog, Self::Fsync];
 
     /// What a case's figures are compared with.
     fn baselines(self) -> &'static [Self] {
         match self {
             Self::Ingest | Self::EndToEnd => &[Self::Echo, Self::Fsync],
-            Self::Idle => &[Self::Fsync],
+            Self::Idle | Self::Backlog => &[Self::Fsync],
             Self::Echo | Self::Fsync => &[],
         }
     }
@@ -91,6 +102,9 @@ pub(crate) struct Options {
     /// Ordering keys
     #[arg(long, default_value_t = 10_000)]
     keys: u32,
+    /// Events of a backlog. With long bodies, as many of them as take 4 GiB
+    #[arg(long, value_name = "EVENTS", default_value_t = 1_000_000)]
+    backlog: u64,
     /// Where data directories are made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -116,6 +130,11 @@ impl Options {
         if self.quick { 2.0 } else { self.seconds.clamp(0.5, 3600.0) }
     }
 
+    /// The scale of measurements beside the table.
+    pub(crate) fn small_scale(&self) -> Scale {
+        self.scale(KIB)
+    }
+
     fn scale(&self, body_bytes: usize) -> Scale {
         Scale {
             below: self.below(),
@@ -126,6 +145,12 @@ impl Options {
             measured: Duration::from_secs_f64(self.seconds()),
             steady: STEADY,
         }
+    }
+
+    fn backlog(&self, body_bytes: usize) -> Plan {
+        let events = if self.quick { QUICK_BACKLOG.min(self.backlog) } else { self.backlog };
+        let room = BACKLOG_BYTES / body_bytes as u64;
+        Plan { events: events.min(room).max(PARTS), parts: PARTS, segment_bytes: None }
     }
 
     fn syncs(&self) -> u32 {
@@ -215,6 +240,13 @@ async fn measure_body(options: &Options, cases: &[Case], body_bytes: usize) -> R
         let events = if options.quick { 100 } else { 500 };
         report.idle = Some(end_to_end::idle(&scale, events, IDLE_PAUSE).await?);
     }
+    if cases.contains(&Case::Backlog) {
+        note(&format!("{}: starts with an empty log", size(body_bytes)));
+        report.start_empty = Some(backlog::empty_starts(&scale).await?);
+        let plan = options.backlog(body_bytes);
+        note(&format!("{}: a backlog of {} events", size(body_bytes), plan.events));
+        report.backlog = Some(backlog::measure(&scale, plan).await?);
+    }
     Ok(report)
 }
 
@@ -234,7 +266,7 @@ impl Rounds {
             ingest: middle(&self.ingest, |round| round.closed.per_second),
             steady: middle(&self.steady, |round| round.latency.p99_ms),
             end_to_end: middle(&self.end_to_end, |round| round.per_second),
-            idle: None,
+            ..BodyReport::default()
         }
     }
 }

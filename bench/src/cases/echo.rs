@@ -28,6 +28,8 @@ pub(crate) struct Closed {
     pub(crate) server_cpu_us: f64,
     /// The same of the load itself: client's side of each request.
     pub(crate) load_cpu_us: f64,
+    /// How many cores were busy with other things.
+    pub(crate) other_cores: f64,
 }
 
 impl Closed {
@@ -39,6 +41,7 @@ impl Closed {
             latency: window.latencies.summary(),
             server_cpu_us: cpu(0),
             load_cpu_us: cpu(1),
+            other_cores: window.other_cores(),
         }
     }
 }

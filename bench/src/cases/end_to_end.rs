@@ -30,6 +30,7 @@ pub(crate) struct EndToEnd {
     pub(crate) hook_cpu_us: f64,
     /// Load and sink, for each event.
     pub(crate) tools_cpu_us: f64,
+    pub(crate) other_cores: f64,
     pub(crate) memory: Memory,
     /// Deliveries beyond the first of an event; nothing was restarted.
     pub(crate) duplicates: u64,
@@ -76,6 +77,7 @@ pub(crate) async fn loaded(scale: &Scale) -> Result<EndToEnd, Error> {
         latency: tally.latencies.summary(),
         hook_cpu_us: cpu(0),
         tools_cpu_us: cpu(1),
+        other_cores: window.other_cores(),
         memory,
         duplicates: tally.duplicates,
     })

@@ -39,6 +39,7 @@ pub(crate) struct Steady {
     /// From when a request was meant to be sent to its acknowledgement.
     pub(crate) latency: Summary,
     pub(crate) server_cpu_us: f64,
+    pub(crate) other_cores: f64,
     pub(crate) memory: Memory,
 }
 
@@ -56,7 +57,7 @@ pub(crate) async fn closed(scale: &Scale) -> Result<Ingest, Error> {
 pub(crate) async fn steady(scale: &Scale) -> Result<Steady, Error> {
     let home = scale.home(&[nowhere()])?;
     let pipeline = home.start(Role::Serve).await?;
-    let mut load = scale.load(pipeline.address()?, PATH, &[pipeline.process]);
+    let mut load = scale.load(pipeline.address()?, PATH, &[pipeline.process, Process::this()]);
     load.pace = Pace::Steady(scale.steady);
     let window = load.run().await?.all_acknowledged()?.window;
     let memory = pipeline.process.memory()?;
@@ -65,6 +66,7 @@ pub(crate) async fn steady(scale: &Scale) -> Result<Steady, Error> {
         asked_per_second: scale.steady,
         per_second: window.rate(),
         latency: window.latencies.summary(),
+        other_cores: window.other_cores(),
         server_cpu_us: each_us(window.cpu.first().copied().unwrap_or_default(), window.acknowledged),
         memory,
     })

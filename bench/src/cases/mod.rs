@@ -1,11 +1,13 @@
 //! One file for each thing that is measured.
 
+pub(crate) mod backlog;
 pub(crate) mod echo;
 pub(crate) mod end_to_end;
 pub(crate) mod fsync;
 pub(crate) mod ingest;
 pub(crate) mod isolation;
 mod percentile;
+pub(crate) mod scaling;
 
 use std::{path::PathBuf, time::Duration};
 
