@@ -238,12 +238,24 @@ impl Load<'_> {
         Ok(sent)
     }
 
+    /// The key of the event with this number.
+    pub fn key_of(&self, number: u64) -> u32 {
+        key_of(number, self.connections, self.keys)
+    }
+
     async fn look_at(&self, at: Instant) -> Result<Look, Error> {
         tokio::time::sleep_until(at.into()).await;
         let cpu: Result<_, _> = self.watched.iter().map(|process| process.cpu()).collect();
         let delivered = self.hold_back.as_ref().map_or(0, |hold_back| hold_back.delivered.get());
         Ok(Look { at: Instant::now(), cpu: cpu?, machine_cpu: process::machine_cpu()?, delivered })
     }
+}
+
+/// Connection `c` has the keys `c`, `c + connections`, … in turn.
+fn key_of(number: u64, connections: u32, keys: u32) -> u32 {
+    let (round, connection) = (number / u64::from(connections), (number % u64::from(connections)) as u32);
+    let own = keys.saturating_sub(connection).div_ceil(connections).max(1);
+    (connection + connections * (round % u64::from(own)) as u32) % keys.max(1)
 }
 
 /// A look at what is watched.
@@ -304,7 +316,8 @@ impl Line {
         tokio::time::sleep_until(self.shared.times.begin.into()).await;
         while self.wait_for_turn(first_round).await {
             let sent = self.meant_at(first_round).unwrap_or_else(Instant::now);
-            let mark = Mark { run: self.run, key: self.key(), number: self.event_number(), sent };
+            let number = self.event_number();
+            let mark = Mark { run: self.run, key: key_of(number, self.connections, self.keys), number, sent };
             self.round += 1;
             if !self.send(&mark, &mut connection).await {
                 break;
@@ -360,12 +373,6 @@ impl Line {
 
     fn event_number(&self) -> u64 {
         self.round * u64::from(self.connections) + u64::from(self.number)
-    }
-
-    /// The keys `number`, `number + connections`, … in turn.
-    fn key(&self) -> u32 {
-        let own = self.keys.saturating_sub(self.number).div_ceil(self.connections).max(1);
-        (self.number + self.connections * (self.round % u64::from(own)) as u32) % self.keys.max(1)
     }
 
     /// Sends an event until it is answered for good. `false` where the end came before that.
@@ -447,6 +454,14 @@ mod tests {
             watched: vec![Process::this()],
             keeps_numbers: true,
         }
+    }
+
+    #[test]
+    fn a_key_belongs_to_one_connection_and_every_key_is_used() {
+        let (connections, keys) = (4, 10);
+        let owners: HashSet<_> = (0..400).map(|number| (key_of(number, connections, keys), number % 4)).collect();
+        assert_eq!(owners.len(), 10);
+        assert!(owners.iter().all(|(key, connection)| u64::from(key % connections) == *connection));
     }
 
     #[tokio::test]

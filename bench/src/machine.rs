@@ -1,6 +1,6 @@
 //! The machine that figures are from.
 
-use std::fs;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -28,5 +28,12 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             memory_mib: kib.unwrap_or_default() / 1024,
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, processor, kernel, memory_mib } = self;
+        write!(f, "{cores} cores ({processor}), {memory_mib} MiB, Linux {kernel}; load, server and sink share them")
     }
 }

@@ -6,12 +6,17 @@ mod machine;
 mod report;
 mod table;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
 use hook_bench::error::Error;
+use serde::Serialize;
 
-use crate::{cases::isolation, report::Report};
+use crate::{
+    cases::{isolation, options::Common, outage, poison, scaling},
+    machine::Machine,
+    report::Report,
+};
 
 /// That of the command `hook`, since this program runs as `hook` too; the echo gets the same.
 #[global_allocator]
@@ -35,6 +40,12 @@ enum Case {
     Backlog(table::Options),
     /// What the disk takes: writes of 4 KiB, each synced
     Fsync(table::Options),
+    /// Does the cost of an event grow with the backlog, the keys, the segments?
+    Scaling(scaling::Options),
+    /// What does a destination cost that is away for ten minutes?
+    Outage(outage::Options),
+    /// What do poisoned keys cost the others?
+    Poison(poison::Options),
     /// Is a good destination held up by a dead and a slow one beside it?
     Isolation(isolation::Arguments),
     /// Run `hook` itself, so that the pipeline is a process of its own.
@@ -58,6 +69,18 @@ fn main() -> ExitCode {
         Case::Idle(options) => of_table(&options, table::Case::Idle),
         Case::Backlog(options) => of_table(&options, table::Case::Backlog),
         Case::Fsync(options) => of_table(&options, table::Case::Fsync),
+        Case::Scaling(options) => run(async {
+            let found = scaling::measure(&options).await?;
+            show_one(&options.common, &found, found.to_markdown())
+        }),
+        Case::Outage(options) => run(async {
+            let found = outage::measure(&options).await?;
+            show_one(&options.common, &found, found.to_markdown())
+        }),
+        Case::Poison(options) => run(async {
+            let found = poison::measure(&options).await?;
+            show_one(&options.common, &found, found.to_markdown())
+        }),
         Case::Isolation(arguments) => isolation::run(&arguments),
         Case::EchoServer => run(cases::echo::serve()),
         Case::Hook { arguments } => {
@@ -79,16 +102,32 @@ fn run(case: impl Future<Output = Result<(), Error>>) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a measurement prints its result")]
 async fn show(options: &table::Options, measured: impl Future<Output = Result<Report, Error>>) -> Result<(), Error> {
     let report = measured.await?;
-    let tables = report.to_markdown();
-    match options.json {
-        true => println!("{}", report.to_json()),
+    print(&report, &report.to_markdown(), options.json, options.write.as_deref())
+}
+
+/// Shows a measurement beside the table. Its tables begin with the machine.
+fn show_one(options: &Common, found: &impl Serialize, tables: String) -> Result<(), Error> {
+    #[derive(Serialize)]
+    struct OnMachine<'a, T> {
+        machine: &'a Machine,
+        #[serde(flatten)]
+        found: &'a T,
+    }
+    let machine = Machine::this();
+    let tables = format!("{machine}.\n\n{tables}");
+    print(&OnMachine { machine: &machine, found }, &tables, options.json, options.write.as_deref())
+}
+
+#[expect(clippy::print_stdout, reason = "a measurement prints its result")]
+fn print(found: &impl Serialize, tables: &str, as_json: bool, file: Option<&Path>) -> Result<(), Error> {
+    match as_json {
+        true => println!("{}", serde_json::to_string_pretty(found).unwrap_or_default()),
         false => println!("{tables}"),
     }
-    match &options.write {
-        Some(path) => std::fs::write(path, tables).map_err(Error::io("write the tables")),
+    match file {
+        Some(file) => std::fs::write(file, tables).map_err(Error::io("write the tables")),
         None => Ok(()),
     }
 }

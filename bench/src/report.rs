@@ -50,18 +50,11 @@ pub(crate) struct BodyReport {
 }
 
 impl Report {
-    /// As JSON, for programs.
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-
     /// As Markdown, which a terminal shows as well as it is.
     pub(crate) fn to_markdown(&self) -> String {
-        let Machine { cores, processor, kernel, memory_mib } = &self.machine;
         let mut out = format!(
-            "{cores} cores ({processor}), {memory_mib} MiB, Linux {kernel}; load, server and sink share them. \
-             {} connections, {} keys, {} rounds of {} s.\n\n",
-            self.connections, self.keys, self.rounds, self.measured_seconds
+            "{}. {} connections, {} keys, {} rounds of {} s.\n\n",
+            self.machine, self.connections, self.keys, self.rounds, self.measured_seconds
         );
         self.write_figures(&mut out);
         if let Some(fsync) = &self.fsync {
@@ -174,7 +167,7 @@ pub(crate) fn per_second(rate: f64) -> String {
 }
 
 /// A number with its thousands set apart.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     match number {
         0..1000 => number.to_string(),
         _ => format!("{},{:03}", grouped(number / 1000), number % 1000),

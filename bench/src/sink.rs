@@ -185,8 +185,9 @@ pub struct Away {
 }
 
 impl Away {
-    /// Comes back at the same address.
+    /// Comes back at the same address. [`Tally::first_and_last`] begins anew.
     pub fn back(self) -> Result<Sink, Error> {
+        self.shared.tally().first_and_last = None;
         Reserved::bind(self.address)?.open_with(self.shared)
     }
 }
@@ -210,6 +211,11 @@ impl Sink {
     /// Forgets what it has counted, and counts events of this run.
     pub fn count_anew(&self, run: u32) {
         *self.shared.tally() = Tally::of(run);
+    }
+
+    /// Forgets the latencies that it has counted, and nothing else.
+    pub fn count_latencies_anew(&self) {
+        self.shared.tally().latencies = Latencies::default();
     }
 
     /// What has been delivered so far.

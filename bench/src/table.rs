@@ -130,20 +130,15 @@ impl Options {
         if self.quick { 2.0 } else { self.seconds.clamp(0.5, 3600.0) }
     }
 
-    /// The scale of measurements beside the table.
-    pub(crate) fn small_scale(&self) -> Scale {
-        self.scale(KIB)
-    }
-
     fn scale(&self, body_bytes: usize) -> Scale {
         Scale {
-            below: self.below(),
             body_bytes,
             connections: self.connections.clamp(1, 10_000),
             keys: self.keys.max(1),
             warm_up: Duration::from_secs_f64(self.seconds() / 5.0),
             measured: Duration::from_secs_f64(self.seconds()),
             steady: STEADY,
+            ..Scale::new(self.below())
         }
     }
 

@@ -59,15 +59,24 @@ pub(crate) fn check(sink: &Sink, acknowledged: u64) -> Result<(), Error> {
 }
 
 pub(crate) async fn loaded(scale: &Scale) -> Result<EndToEnd, Error> {
-    let sink = Sink::open(0)?;
-    let home = scale.home(&[Destination::new("out", sink.address())])?;
+    loaded_to(scale, &[Sink::open(0)?]).await
+}
+
+/// To several destinations. What is measured is the first; all must get everything.
+pub(crate) async fn loaded_to(scale: &Scale, sinks: &[Sink]) -> Result<EndToEnd, Error> {
+    const IDS: [&str; 2] = ["out", "other"];
+    let destinations: Vec<_> = IDS.iter().zip(sinks).map(|(id, sink)| Destination::new(id, sink.address())).collect();
+    let sink = sinks.first().ok_or_else(|| Error::Unexpected("there is no destination".to_owned()))?;
+    let home = scale.home(&destinations)?;
     let pipeline = home.start(Role::Up).await?;
     let mut load = scale.load(pipeline.address()?, PATH, &[pipeline.process, Process::this()]);
     load.hold_back = Some(HoldBack { delivered: sink.delivered(), before: 0, most: UNDER_WAY });
-    sink.count_anew(load.run);
+    sinks.iter().for_each(|sink| sink.count_anew(load.run));
     let sent = load.run().await?.all_acknowledged()?;
-    sink.wait_for(sent.acknowledged, PATIENCE).await?;
-    check(&sink, sent.acknowledged)?;
+    for sink in sinks {
+        sink.wait_for(sent.acknowledged, PATIENCE).await?;
+        check(sink, sent.acknowledged)?;
+    }
     let memory = pipeline.process.memory()?;
     pipeline.kill().await?;
     let (window, tally) = (sent.window, sink.tally());

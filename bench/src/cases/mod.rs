@@ -6,7 +6,11 @@ pub(crate) mod end_to_end;
 pub(crate) mod fsync;
 pub(crate) mod ingest;
 pub(crate) mod isolation;
+pub(crate) mod options;
+pub(crate) mod outage;
 mod percentile;
+pub(crate) mod poison;
+mod rate;
 pub(crate) mod scaling;
 
 use std::{path::PathBuf, time::Duration};
@@ -36,6 +40,19 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
+    /// 1 KiB bodies over 64 connections, 10,000 keys, five seconds.
+    pub(crate) fn new(below: PathBuf) -> Self {
+        Self {
+            below,
+            body_bytes: 1024,
+            connections: 64,
+            keys: 10_000,
+            warm_up: Duration::from_secs(1),
+            measured: Duration::from_secs(5),
+            steady: 16_000.0,
+        }
+    }
+
     /// A data directory of its own, and a contract with these destinations.
     pub(crate) fn home(&self, destinations: &[Destination]) -> Result<Home, Error> {
         self.home_with(destinations, "")

@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::{
     Scale,
     backlog::{self, Backlog, Plan},
+    options::Common,
 };
 use crate::{report::per_second, table::note};
 
 /// Every set-up is measured in so many parts of its events.
 const PARTS: u64 = 4;
+const QUICK: u64 = 20_000;
 const FEW_KEYS: u32 = 100;
 /// With so small a segment there are many.
 const SMALL_SEGMENT: u64 = 1 << 20;
@@ -32,7 +34,19 @@ struct SetUp {
     backlog: Backlog,
 }
 
-pub(crate) async fn measure(scale: &Scale, events: u64) -> Result<Scaling, Error> {
+/// Options of the measurement.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Events of each set-up
+    #[arg(long, default_value_t = 400_000)]
+    events: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+pub(crate) async fn measure(options: &Options) -> Result<Scaling, Error> {
+    let scale = options.common.scale();
+    let events = if options.common.quick { QUICK } else { options.events.max(PARTS) };
     let mut set_ups = Vec::new();
     for (keys, segment_bytes) in [(scale.keys, None), (FEW_KEYS, None), (scale.keys, Some(SMALL_SEGMENT))] {
         let size = segment_bytes.unwrap_or(64 << 20);
