@@ -499,7 +499,7 @@ mod tests {
     #[tokio::test]
     async fn a_load_waits_for_deliveries_where_it_is_told_to() {
         let (sink, never) = (Sink::open(0).unwrap(), Sink::open(0).unwrap());
-        let measured = Duration::from_millis(50);
+        let measured = Duration::from_millis(500);
         let mut load = load(sink.address(), Until::Elapsed { warm_up: Duration::ZERO, measured });
         load.hold_back = Some(HoldBack { delivered: never.delivered(), before: 0, most: 7 });
         assert_eq!(load.run().await.unwrap().acknowledged, 7);

@@ -71,15 +71,15 @@ fn main() -> ExitCode {
         Case::Fsync(options) => of_table(&options, table::Case::Fsync),
         Case::Scaling(options) => run(async {
             let found = scaling::measure(&options).await?;
-            show_one(&options.common, &found, found.to_markdown())
+            show_one(&options.common, &found, &found.to_markdown())
         }),
         Case::Outage(options) => run(async {
             let found = outage::measure(&options).await?;
-            show_one(&options.common, &found, found.to_markdown())
+            show_one(&options.common, &found, &found.to_markdown())
         }),
         Case::Poison(options) => run(async {
             let found = poison::measure(&options).await?;
-            show_one(&options.common, &found, found.to_markdown())
+            show_one(&options.common, &found, &found.to_markdown())
         }),
         Case::Isolation(arguments) => isolation::run(&arguments),
         Case::EchoServer => run(cases::echo::serve()),
@@ -108,7 +108,7 @@ async fn show(options: &table::Options, measured: impl Future<Output = Result<Re
 }
 
 /// Shows a measurement beside the table. Its tables begin with the machine.
-fn show_one(options: &Common, found: &impl Serialize, tables: String) -> Result<(), Error> {
+fn show_one(options: &Common, found: &impl Serialize, tables: &str) -> Result<(), Error> {
     #[derive(Serialize)]
     struct OnMachine<'a, T> {
         machine: &'a Machine,
