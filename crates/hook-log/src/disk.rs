@@ -10,6 +10,8 @@ use std::{
 
 use rustix::{fs::FallocateFlags, io::Errno};
 
+use crate::format::unfinished_name;
+
 /// Where segments are kept.
 ///
 /// Implementors block; the log calls them from its own threads only. An error means that the effect may have happened or
@@ -113,6 +115,28 @@ impl Disk for RealDisk {
         let system = rustix::fs::statvfs(dir)?;
         Ok(system.f_blocks.saturating_mul(system.f_frsize))
     }
+}
+
+/// Writes a file that is there as a whole or not at all, whatever happens meanwhile, and returns it.
+pub(crate) fn write_whole(disk: &dyn Disk, dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<Arc<dyn DiskFile>> {
+    let unfinished = dir.join(unfinished_name(name));
+    let file = disk.create(&unfinished)?;
+    let written = || {
+        let mut position = 0;
+        for part in parts {
+            file.write_at(part, position)?;
+            position += part.len() as u64;
+        }
+        file.sync_data()?;
+        disk.rename(&unfinished, &dir.join(name))?;
+        disk.sync_dir(dir)
+    };
+    let written = written();
+    if written.is_err() {
+        // What is left would be removed when the log opens; a full disk is better served now.
+        let _ = disk.remove(&unfinished);
+    }
+    written.map(|()| file)
 }
 
 struct RealFile(File);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hook_core::{
-    BoxFuture,
+    BoxFuture, Timestamp,
     names::{CursorName, TopicName},
     ports::log::{
         Append, Appended, Commit, Cursor, CursorProgress, CursorState, From, Log, LogError, LogState, NewRecord,
@@ -18,10 +18,11 @@ use hook_core::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    chain::{AppendRequest, Chain, CursorStart, Limits, MakeCursor, Request, Writer, by_partition, size},
+    chain::{AppendRequest, Chain, CursorStart, Limits, MakeCursor, Request, Shared, Writer, by_partition, size},
     disk::{Disk, RealDisk},
     error::OpenError,
     format::ChainKind,
+    keeper::Keeper,
     options::Options,
     owner::Ownership,
     read::{ChainScan, ChainSubscription, first_at_time, read, wait_for},
@@ -74,13 +75,20 @@ impl OwnTopics {
 /// What ends with the log.
 #[derive(Default)]
 struct Owned {
-    writers: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     ownership: Option<Ownership>,
 }
 
+/// A log that nobody works for yet.
+struct Prepared {
+    log: EmbeddedLog,
+    writers: Vec<Writer>,
+    keeper: Keeper,
+}
+
 impl EmbeddedLog {
-    /// Opens the log for its one owner, and makes it where there is none. Reads and checks everything that is there;
-    /// blocks meanwhile.
+    /// Opens the log for its one owner, and makes it where there is none. Reads the indexes of what
+    /// is sealed, and all of what is not; blocks meanwhile.
     pub fn open(options: Options) -> Result<Self, OpenError> {
         Self::open_on(options, RealDisk)
     }
@@ -91,14 +99,15 @@ impl EmbeddedLog {
         let dir = options.dir.clone();
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
         let ownership = Ownership::take(&dir)?;
-        let (mut log, writers) = Self::prepare(options, &disk, &Timer::System)?;
-        let mut owned = Owned { writers: Vec::new(), ownership: Some(ownership) };
-        for writer in writers {
-            match writer.spawn() {
-                Ok(thread) => owned.writers.push(thread),
+        let Prepared { mut log, writers, keeper } = Self::prepare(options, &Shared::new(disk, Timer::System))?;
+        let mut owned = Owned { threads: Vec::new(), ownership: Some(ownership) };
+        let threads = writers.into_iter().map(Writer::spawn).chain(std::iter::once_with(|| keeper.spawn()));
+        for thread in threads {
+            match thread {
+                Ok(thread) => owned.threads.push(thread),
                 Err(error) => {
                     owned.end(&log.chains);
-                    return Err(OpenError::io("start a writer for", &dir)(error));
+                    return Err(OpenError::io("start a thread for", &dir)(error));
                 }
             }
         }
@@ -111,25 +120,22 @@ impl EmbeddedLog {
     pub fn open_stepped(options: Options, disk: impl Disk) -> Result<(Self, Steps), OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(disk);
         disk.create_dir(&options.dir).map_err(OpenError::io("create", &options.dir))?;
-        let timer = Timer::turned();
-        let (mut log, writers) = Self::prepare(options, &disk, &timer)?;
+        let shared = Shared::new(disk, Timer::turned());
+        let Prepared { mut log, writers, keeper } = Self::prepare(options, &shared)?;
         log.owned = Some(Mutex::default());
-        Ok((log, Steps::new(writers, timer)))
+        Ok((log, Steps::new(writers, keeper, shared.timer)))
     }
 
     /// Opens the chains. Nobody writes to them before the writers get turns.
-    fn prepare(options: Options, disk: &Arc<dyn Disk>, timer: &Timer) -> Result<(Self, Vec<Writer>), OpenError> {
-        let dir = options.dir.clone();
+    fn prepare(options: Options, shared: &Shared) -> Result<Prepared, OpenError> {
+        let (dir, disk) = (options.dir.clone(), &shared.disk);
         let capacity = disk.capacity(&dir).map_err(OpenError::io("ask for the size of", &dir))?;
-        let changed = Arc::new(watch::Sender::new(0));
-        let open = |kind| {
-            let limits = Limits::of(&options, kind, capacity);
-            Chain::open(kind, &options, limits, disk, &changed, timer.clone())
-        };
+        let open = |kind| Chain::open(kind, &options, Limits::of(&options, kind, capacity), shared);
         let opened = ChainKind::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         disk.sync_dir(&dir).map_err(OpenError::io("sync", &dir))?;
-        let (chains, writers) = opened.into_iter().unzip();
-        Ok((Self::assemble(chains, options, changed), writers))
+        let (chains, writers): (Vec<_>, _) = opened.into_iter().unzip();
+        let keeper = Keeper::new(&chains, shared, options.scrub_bytes_per_second);
+        Ok(Prepared { log: Self::assemble(chains, options, shared), writers, keeper })
     }
 
     /// Opens the log for reading, as it stands now. Takes no lock, writes nothing, cuts nothing; appends and commits fail.
@@ -138,10 +144,10 @@ impl EmbeddedLog {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let mut tries = 1;
         loop {
-            let changed = Arc::new(watch::Sender::new(0));
-            let open = |kind| Chain::open_read_only(kind, &options, &disk, &changed);
+            let shared = Shared::new(Arc::clone(&disk), Timer::System);
+            let open = |kind| Chain::open_read_only(kind, &options, &shared);
             match ChainKind::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>() {
-                Ok(chains) => return Ok(Self::assemble(chains, options, changed)),
+                Ok(chains) => return Ok(Self::assemble(chains, options, &shared)),
                 Err(OpenError::Version { file, found, known }) => {
                     return Err(OpenError::Version { file, found, known });
                 }
@@ -151,10 +157,10 @@ impl EmbeddedLog {
         }
     }
 
-    fn assemble(chains: Vec<Arc<Chain>>, options: Options, changed: Arc<watch::Sender<u64>>) -> Self {
+    fn assemble(chains: Vec<Arc<Chain>>, options: Options, shared: &Shared) -> Self {
         let chains = chains.try_into().unwrap_or_else(|_| unreachable!("one for each of ChainKind::ALL"));
         let topics = OwnTopics { dead_letters: options.dead_letters, journal: options.journal };
-        Self { chains, topics, changed, owned: None }
+        Self { chains, topics, changed: Arc::clone(&shared.changed), owned: None }
     }
 
     /// Says which cursors keep what they have not done from being removed by retention. Cursors that are not named pin
@@ -363,12 +369,13 @@ fn finish(chains: &[Arc<Chain>; 3], topics: &OwnTopics, commit: &Commit) -> Resu
 }
 
 impl Owned {
-    /// Ends the writers, then gives the directory back. Blocks.
+    /// Ends the threads, then gives the directory back. Blocks.
     fn end(&mut self, chains: &[Arc<Chain>]) {
         chains.iter().for_each(|chain| chain.queue.close());
-        for writer in self.writers.drain(..) {
-            // A writer that has panicked has said so; there is nothing left to end.
-            let _ = writer.join();
+        chains.iter().for_each(|chain| chain.shared.keeper.close());
+        for thread in self.threads.drain(..) {
+            // A thread that has panicked has said so; there is nothing left to end.
+            let _ = thread.join();
         }
         self.ownership = None;
     }
@@ -499,6 +506,14 @@ impl Log for EmbeddedLog {
                 end: partition.end,
             }));
             log.bytes += state.bytes();
+            let known = chain.digests.live();
+            let active = state.segments.back().filter(|active| active.keys > 0);
+            let deduplication = log.deduplication.get_or_insert_default();
+            deduplication.keys += known.len() + active.map_or(0, |active| active.keys);
+            let since_us = known.since_us().into_iter().chain(active.map(|active| active.made_at_us)).min();
+            let since = since_us.and_then(|since| Timestamp::from_microsecond(since).ok());
+            deduplication.complete_since = deduplication.complete_since.into_iter().chain(since).min();
+            log.damage.extend(state.damage.iter().map(ToString::to_string));
             log.dropped_notes += chain.queue.dropped_notes();
             log.dropped_records += chain.dropped_records.load(Ordering::Relaxed);
             if chain.kind == ChainKind::Events {

@@ -8,17 +8,21 @@
 //! | `format` | segment headers and frames, to and from bytes |
 //! | [`disk`] | file access as a port, so that tests can hold, fail and fill a disk |
 //! | `state` | what a chain is: the fold over its batches |
+//! | `digests` | deduplication keys: a map, then sorted runs with filters, merged in the background |
 //! | `recover` | opens a chain: checks everything, cuts a torn tail, refuses damage |
 //! | `chain` | queue, writer thread, segments and retention of one chain |
+//! | `keeper` | indexes of sealed segments, retention, and a paced look at what nobody reads |
 //! | `read` | subscriptions, scans and single records |
 //! | `steps` | a log without threads, for simulations: it works when it is told to |
 //! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
 
 mod chain;
+mod digests;
 pub mod disk;
 mod embedded;
 mod error;
 mod format;
+mod keeper;
 mod options;
 mod owner;
 mod read;

@@ -25,6 +25,10 @@ pub struct Options {
     pub max_pinned: Option<u64>,
     /// What happens when it is more.
     pub when_pinned: WhenPinned,
+    /// About how many deduplication keys are remembered, in each chain. Beyond that the oldest go, expired or not.
+    pub max_deduplication_keys: u64,
+    /// How much of the sealed segments is read and checked each second, in the background; 0 for nothing.
+    pub scrub_bytes_per_second: u64,
     /// Tells what is old, and which deduplication keys have expired.
     pub clock: SharedClock,
 }
@@ -43,6 +47,8 @@ impl Options {
             journal_retention: Retention::days(7),
             max_pinned: None,
             when_pinned: WhenPinned::default(),
+            max_deduplication_keys: 10_000_000,
+            scrub_bytes_per_second: 4 << 20,
             clock,
         }
     }

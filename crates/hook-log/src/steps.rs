@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use crate::{chain::Writer, timer::Timer};
+use crate::{chain::Writer, keeper::Keeper, timer::Timer};
 
 /// The turns of a log that was opened with [`EmbeddedLog::open_stepped`](crate::EmbeddedLog::open_stepped). Dropped, the log
 /// ends as in a crash: nothing more is written.
 pub struct Steps {
     writers: Vec<Writer>,
+    keeper: Keeper,
     timer: Timer,
 }
 
 impl Steps {
-    pub(crate) fn new(writers: Vec<Writer>, timer: Timer) -> Self {
-        Self { writers, timer }
+    pub(crate) fn new(writers: Vec<Writer>, keeper: Keeper, timer: Timer) -> Self {
+        Self { writers, keeper, timer }
     }
 
     /// Lets so much time pass: what waits for a moment may then be due.
@@ -24,6 +25,11 @@ impl Steps {
     /// Lets every writer do what there is to do now.
     pub fn step(&mut self) {
         self.writers.iter_mut().for_each(Writer::step);
+    }
+
+    /// Lets the keeper do what is due now: indexes, retention, a look at what is sealed.
+    pub fn keep(&mut self) {
+        self.keeper.step();
     }
 
     /// Ends the log in order, after everything that waits.

@@ -106,19 +106,6 @@ async fn a_flipped_byte_in_what_was_durable_is_damage_that_names_file_and_positi
 }
 
 #[tokio::test]
-async fn a_flipped_byte_in_a_sealed_segment_is_damage() {
-    let fixture = Fixture::with_segments_of(200);
-    killed(&fixture).await;
-    let files = fixture.segments();
-    assert!(files.len() >= 3, "{files:?}");
-    change(&files[0], |bytes| {
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-    });
-    assert_eq!(damage(&fixture).0, "000000000001.log");
-}
-
-#[tokio::test]
 async fn damage_is_found_where_only_the_middle_was_lost() {
     let fixture = Fixture::new();
     killed(&fixture).await;

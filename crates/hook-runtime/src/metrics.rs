@@ -164,7 +164,7 @@ impl Metrics {
         );
         to.register(
             "log_deduplication_complete_since_seconds",
-            "Since when no deduplication key was given up before it expired, in seconds since 1970; 0 where none ever was",
+            "Since when every deduplication key is remembered until it expires, in seconds since 1970; 0 where there is none",
             self.deduplication_since.clone(),
         );
         to.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());

@@ -254,11 +254,11 @@ pub struct CursorState {
 }
 
 /// What a log remembers so that nothing is stored twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deduplication {
     /// About how many keys are remembered.
     pub keys: u64,
-    /// Every key that was stored since then is remembered until it expires; `None` where none was ever given up early.
+    /// Every key that was stored since then is remembered until it expires; `None` where there is none.
     pub complete_since: Option<Timestamp>,
 }
 

@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::Chain;
 use crate::{
-    disk::DiskFile,
-    format::{Encoder, HEADER_BYTES, Header, Place, checksum_seed, segment_name, unfinished_name},
+    disk::{DiskFile, write_whole},
+    format::{Encoder, HEADER_BYTES, Header, Place, checksum_seed, segment_name},
     recover::Last,
     state::{Chunk, Segment, State},
 };
@@ -19,6 +19,8 @@ const STEP: u64 = 4 << 20;
 pub(super) struct Active {
     pub(super) number: u64,
     pub(super) seed: u32,
+    /// When it was made.
+    pub(super) made_at_us: i64,
     /// The position behind the last batch that was written.
     pub(super) end: u64,
     /// The position up to which everything is known to be durable.
@@ -33,12 +35,12 @@ pub(super) struct Active {
 impl Active {
     /// Goes on where the log was closed, or cut.
     pub(super) fn resume(last: &Last, file: Arc<dyn DiskFile>) -> Self {
-        let &Last { number, seed, end, .. } = last;
-        Self::new(number, seed, end, file)
+        let &Last { number, seed, made_at_us, end, .. } = last;
+        Self::new(number, seed, made_at_us, end, file)
     }
 
-    fn new(number: u64, seed: u32, end: u64, file: Arc<dyn DiskFile>) -> Self {
-        Self { number, seed, end, durable: end, allocated: end, is_trusted: true, can_allocate: true, file }
+    fn new(number: u64, seed: u32, made_at_us: i64, end: u64, file: Arc<dyn DiskFile>) -> Self {
+        Self { number, seed, made_at_us, end, durable: end, allocated: end, is_trusted: true, can_allocate: true, file }
     }
 
     /// Takes space for so many bytes. Nothing was written where this fails.
@@ -106,35 +108,20 @@ impl Chain {
         let header = Header { chain: self.kind, number, previous_end, made_at_us, salt };
         let seed = checksum_seed(salt);
         let snapshot = snapshot(&self.state(), seed);
-        let file = self.write_segment(&header, &snapshot)?;
+        let file = write_whole(&*self.shared.disk, self.dir(), &segment_name(number), &[&header.encode(), &snapshot])?;
         let end = HEADER_BYTES + snapshot.len() as u64;
 
         let mut state = self.state();
         if let Some(sealed) = state.segments.back_mut() {
             sealed.end = previous_end;
             sealed.allocated = previous_end;
+            sealed.has_run = sealed.keys == 0;
         }
-        state.segments.push_back(Segment::new(number, seed, end, made_at_us));
+        state.segments.push_back(Segment::new(&header, end));
         state.tail.push(Chunk { start: Place { segment: number, position: HEADER_BYTES }, bytes: snapshot });
         drop(state);
         self.publish();
-        Ok(Active::new(number, seed, end, file))
-    }
-
-    fn write_segment(&self, header: &Header, snapshot: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
-        let unfinished = self.dir().join(unfinished_name(header.number));
-        let file = self.disk.create(&unfinished)?;
-        let written = file
-            .write_at(&header.encode(), 0)
-            .and_then(|()| file.write_at(snapshot, HEADER_BYTES))
-            .and_then(|()| file.sync_data())
-            .and_then(|()| self.disk.rename(&unfinished, &self.dir().join(segment_name(header.number))))
-            .and_then(|()| self.disk.sync_dir(self.dir()));
-        if written.is_err() {
-            // What is left would be removed when the log opens; a full disk is better served now.
-            let _ = self.disk.remove(&unfinished);
-        }
-        written.map(|()| file)
+        Ok(Active::new(number, seed, made_at_us, end, file))
     }
 }
 

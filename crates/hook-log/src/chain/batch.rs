@@ -10,10 +10,7 @@ use hook_core::{
 use tokio::sync::oneshot;
 
 use super::request::{AppendRequest, CursorStart, MakeCursor, Request};
-use crate::{
-    format::Encoder,
-    state::{Seen, State},
-};
+use crate::{format::Encoder, state::State};
 
 /// A batch before it is written. Nothing of it is anywhere else until it is durable.
 #[derive(Default)]
@@ -42,8 +39,6 @@ struct Stored {
 /// What decides.
 pub(super) struct Known<'a> {
     pub(super) state: &'a State,
-    pub(super) seen: &'a Seen,
-    pub(super) now_us: i64,
     /// Why appends without a commit are refused.
     pub(super) blocked: Option<&'a str>,
 }
@@ -88,10 +83,6 @@ impl Batch {
                 let _ = request.answer.send(Err(error));
                 return;
             }
-        }
-        if let Some(first) = append.dedup.iter().find_map(|key| known.seen.first(&key.digest, known.now_us)) {
-            let _ = request.answer.send(Ok(Appended::DuplicateOf(first)));
-            return;
         }
         if let Some(first) = append.dedup.iter().find_map(|key| self.fresh.get(&key.digest).copied()) {
             self.copies.push((first, request));

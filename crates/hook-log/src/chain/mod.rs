@@ -2,14 +2,19 @@
 
 mod active;
 mod batch;
+mod pinned;
 mod queue;
 mod request;
-mod retain;
+mod seen;
+mod traffic;
 mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use hook_core::{clock::SharedClock, ports::log::LogError, progress::Ranges};
@@ -21,26 +26,47 @@ pub(crate) use request::{AppendRequest, CursorStart, MakeCursor, Request};
 pub(crate) use writer::Writer;
 
 use crate::{
+    digests::{Digests, Opened},
     disk::Disk,
     error::OpenError,
     format::{ChainKind, segment_name},
+    keeper::Bell,
     options::{Options, Retention, WhenPinned},
-    recover::{Recovered, recover, remove_unfinished},
+    recover::{Purpose, Recovered, recover},
     state::State,
     timer::Timer,
 };
 
-/// What readers, callers and the writer of a chain share.
+/// What the chains of a log share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) timer: Timer,
+    /// Counts what became readable, in all chains of the log together.
+    pub(crate) changed: Arc<watch::Sender<u64>>,
+    /// Wakes the keeper.
+    pub(crate) keeper: Arc<Bell>,
+}
+
+impl Shared {
+    pub(crate) fn new(disk: Arc<dyn Disk>, timer: Timer) -> Self {
+        Self { disk, timer, changed: Arc::new(watch::Sender::new(0)), keeper: Arc::default() }
+    }
+}
+
+/// What readers, callers, the writer and the keeper of a chain share.
 pub(crate) struct Chain {
     pub(crate) kind: ChainKind,
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) limits: Limits,
+    pub(crate) shared: Shared,
     pub(crate) queue: Queue,
+    /// The deduplication keys of sealed segments.
+    pub(crate) digests: Digests,
     dir: PathBuf,
     clock: SharedClock,
-    pub(crate) timer: Timer,
     state: Mutex<State>,
-    /// Counts what became readable, in all chains of the log together.
-    changed: Arc<watch::Sender<u64>>,
+    /// Whether a segment was sealed since the keeper asked.
+    is_sealed: AtomicBool,
     ended: watch::Sender<Option<Result<(), LogError>>>,
     /// Undelivered records that went because too many were pinned.
     pub(crate) dropped_records: AtomicU64,
@@ -49,10 +75,10 @@ pub(crate) struct Chain {
 /// The bounds of a chain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    segment_bytes: u64,
-    retention: Retention,
-    max_pinned: u64,
-    when_pinned: WhenPinned,
+    pub(crate) segment_bytes: u64,
+    pub(crate) retention: Retention,
+    pub(crate) max_pinned: u64,
+    pub(crate) when_pinned: WhenPinned,
 }
 
 impl Limits {
@@ -73,33 +99,27 @@ impl Chain {
         kind: ChainKind,
         options: &Options,
         limits: Limits,
-        disk: &Arc<dyn Disk>,
-        changed: &Arc<watch::Sender<u64>>,
-        timer: Timer,
+        shared: &Shared,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
+        let disk = &*shared.disk;
         let dir = options.dir.join(kind.folder());
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
-        remove_unfinished(&**disk, &dir)?;
-        let Recovered { state, seen, last } = recover(&**disk, &dir, kind)?;
-        let file = last.as_ref().map(|last| last.settle(&**disk, &dir)).transpose()?;
-        let chain = Arc::new(Self::new(kind, dir, options, disk, changed, timer, state));
+        let Recovered { state, digests, sealed, active: keys, last, .. } = recover(disk, &dir, kind, Purpose::Owner)?;
+        let file = last.as_ref().map(|last| last.settle(disk, &dir)).transpose()?;
+        let chain = Arc::new(Self::new(kind, options, limits, shared, state, digests));
+        sealed.into_iter().for_each(|(segment, since_us, keys)| chain.digests.seal(segment, since_us, keys));
         let active = match (last, file) {
             (Some(last), Some(file)) => active::Active::resume(&last, file),
             _ => chain.begin_first().map_err(OpenError::io("begin a segment in", &chain.dir))?,
         };
-        let writer = Writer::new(Arc::clone(&chain), limits, seen, active);
+        let writer = Writer::new(Arc::clone(&chain), keys, active);
         Ok((chain, writer))
     }
 
     /// Opens a chain for reading. It never changes.
-    pub(crate) fn open_read_only(
-        kind: ChainKind,
-        options: &Options,
-        disk: &Arc<dyn Disk>,
-        changed: &Arc<watch::Sender<u64>>,
-    ) -> Result<Arc<Self>, OpenError> {
+    pub(crate) fn open_read_only(kind: ChainKind, options: &Options, shared: &Shared) -> Result<Arc<Self>, OpenError> {
         let dir = options.dir.join(kind.folder());
-        let state = match recover(&**disk, &dir, kind) {
+        let state = match recover(&*shared.disk, &dir, kind, Purpose::Reader) {
             Ok(recovered) => recovered.state,
             // A chain that was never written is empty.
             Err(OpenError::Io { action: "list", source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -107,30 +127,33 @@ impl Chain {
             }
             Err(error) => return Err(error),
         };
-        let chain = Self::new(kind, dir, options, disk, changed, Timer::System, state);
+        let chain = Self::new(kind, options, Limits::of(options, kind, u64::MAX), shared, state, Opened::default());
         chain.queue.close();
         Ok(Arc::new(chain))
     }
 
     fn new(
         kind: ChainKind,
-        dir: PathBuf,
         options: &Options,
-        disk: &Arc<dyn Disk>,
-        changed: &Arc<watch::Sender<u64>>,
-        timer: Timer,
+        limits: Limits,
+        shared: &Shared,
         mut state: State,
+        digests: Opened,
     ) -> Self {
         state.raise_cursors();
+        let dir = options.dir.join(kind.folder());
+        let digests =
+            Digests::new(Arc::clone(&shared.disk), dir.clone(), kind, options.max_deduplication_keys, digests);
         Self {
             kind,
-            disk: Arc::clone(disk),
-            queue: Queue::new(timer.clone()),
+            limits,
+            shared: shared.clone(),
+            queue: Queue::new(shared.timer.clone()),
             dir,
+            digests,
             clock: Arc::clone(&options.clock),
-            timer,
             state: Mutex::new(state),
-            changed: Arc::clone(changed),
+            is_sealed: AtomicBool::new(true),
             ended: watch::Sender::new(None),
             dropped_records: AtomicU64::new(0),
         }
@@ -169,7 +192,7 @@ impl Chain {
         if self.kind != ChainKind::Events {
             state.cursors.entry(cursor.clone()).or_default();
         }
-        if !state.finish(cursor, index, done, self.timer.now()) {
+        if !state.finish(cursor, index, done, self.shared.timer.now()) {
             return Err(LogError::NoCursor(cursor.clone()));
         }
         drop(state);
@@ -188,11 +211,27 @@ impl Chain {
         }
     }
 
-    fn publish(&self) {
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    /// Makes the keeper look at what there is to do.
+    fn ask_keeper(&self) {
+        self.shared.keeper.ring();
     }
 
-    fn now_us(&self) -> i64 {
+    /// Tells the keeper that a segment was sealed.
+    fn sealed(&self) {
+        self.is_sealed.store(true, Ordering::Release);
+        self.ask_keeper();
+    }
+
+    /// Whether a segment was sealed since this was asked last.
+    pub(crate) fn take_sealed(&self) -> bool {
+        self.is_sealed.swap(false, Ordering::Acquire)
+    }
+
+    fn publish(&self) {
+        self.shared.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn now_us(&self) -> i64 {
         self.clock.now().as_microsecond()
     }
 }

@@ -14,29 +14,34 @@ use hook_core::{names::TopicName, ports::log::LogError};
 use tracing::{error, info, warn};
 
 use super::{
-    Chain, Limits,
+    Chain,
     active::Active,
     batch::{Batch, Known},
     queue::Work,
     request::Request,
+    seen::Seen,
+    traffic::Traffic,
 };
 use crate::{
+    digests::Keys,
     format::{Encoder, Place},
-    state::{Chunk, Dirty, Seen},
+    state::{Chunk, Dirty},
 };
 
 /// Progress of cursors is written by itself when no batch took it along for so long.
 const COMMIT_WAIT: Duration = Duration::from_millis(50);
 /// A disk that failed is tried again this often, also when nobody appends.
 const PROBE: Duration = Duration::from_secs(1);
+/// Without anything to do, the writer wakes this often.
+const IDLE: Duration = Duration::from_secs(60);
 /// Older frames are kept in the buffer of one allocation at most this large.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Everything that only the writer touches.
 pub(crate) struct Writer {
     pub(super) chain: Arc<Chain>,
-    pub(super) limits: Limits,
-    pub(super) seen: Seen,
+    /// The deduplication keys of the active segment.
+    keys: Keys,
     pub(super) active: Active,
     /// The next offset of each topic.
     ends: HashMap<TopicName, u64>,
@@ -45,10 +50,10 @@ pub(crate) struct Writer {
     again: Vec<Request>,
     /// Why appends are refused: too much is pinned.
     pub(super) blocked: Option<String>,
-    pub(super) retain_at: Instant,
-    /// The end of the active segment when pinned bytes were counted last.
-    pub(super) counted_at_end: u64,
+    /// The end of the active segment when pinned bytes were counted last; `None` since it is another segment.
+    pub(super) counted_at_end: Option<u64>,
     probe_at: Option<Instant>,
+    traffic: Traffic,
     /// The end of the active segment when the log was opened: a log in which nothing happened is left as it was.
     opened_at: u64,
 }
@@ -59,7 +64,7 @@ struct EndOfThread(Arc<Chain>);
 impl Drop for EndOfThread {
     fn drop(&mut self) {
         self.0.queue.close();
-        drop(self.0.queue.take(self.0.timer.now()));
+        drop(self.0.queue.take(self.0.shared.timer.now(), Duration::ZERO));
         self.0.ended.send_if_modified(|ended| {
             let is_panic = ended.is_none();
             if is_panic {
@@ -71,23 +76,20 @@ impl Drop for EndOfThread {
 }
 
 impl Writer {
-    pub(super) fn new(chain: Arc<Chain>, limits: Limits, seen: Seen, active: Active) -> Self {
+    pub(super) fn new(chain: Arc<Chain>, keys: Keys, active: Active) -> Self {
         let ends = chain.state().partitions.iter().map(|partition| (partition.topic.clone(), partition.end)).collect();
-        // Not at once: first the owner says which cursors pin.
-        let retain_at = chain.timer.now() + super::retain::PERIOD;
         Self {
             chain,
-            limits,
-            seen,
+            keys,
             opened_at: active.end,
             active,
             ends,
             buffer: BytesMut::new(),
             again: Vec::new(),
             blocked: None,
-            retain_at,
-            counted_at_end: 0,
+            counted_at_end: None,
             probe_at: None,
+            traffic: Traffic::new(Instant::now()),
         }
     }
 
@@ -100,7 +102,8 @@ impl Writer {
     fn run(mut self) {
         let _end = EndOfThread(Arc::clone(&self.chain));
         loop {
-            let work = self.chain.queue.take(self.deadline());
+            let work = self.chain.queue.take(self.deadline(), self.traffic.company());
+            self.traffic.count(work.requests.len(), Instant::now());
             if self.work(work).is_break() {
                 break;
             }
@@ -115,7 +118,7 @@ impl Writer {
 
     /// Does what there is to do now, and does not wait for more.
     pub(crate) fn step(&mut self) {
-        let work = self.chain.queue.take(self.chain.timer.now());
+        let work = self.chain.queue.take(self.chain.shared.timer.now(), Duration::ZERO);
         let _ = self.work(work);
     }
 
@@ -130,7 +133,6 @@ impl Writer {
             return ControlFlow::Break(());
         }
         self.probe();
-        self.retain();
         ControlFlow::Continue(())
     }
 
@@ -144,10 +146,10 @@ impl Writer {
 
     fn deadline(&self) -> Instant {
         if !self.again.is_empty() {
-            return self.chain.timer.now();
+            return self.chain.shared.timer.now();
         }
         let commits = self.chain.state().dirty_since.map(|since| since + COMMIT_WAIT);
-        [commits, self.probe_at].into_iter().flatten().fold(self.retain_at, Instant::min)
+        [commits, self.probe_at].into_iter().flatten().min().unwrap_or_else(|| self.chain.shared.timer.now() + IDLE)
     }
 
     /// One batch: decide, write, sync, publish, answer.
@@ -155,11 +157,13 @@ impl Writer {
         let mut batch = Batch::default();
         let mut requests = mem::take(&mut self.again);
         requests.extend(work.requests);
-        if !requests.is_empty() {
+        if !requests.is_empty() || self.blocked.is_some() {
             self.count_pinned();
+            let known = Seen { active: &self.keys, sealed: &self.chain.digests.live(), now_us: self.chain.now_us() };
+            // Runs are read from disk, so before the state is locked.
+            let requests: Vec<_> = requests.into_iter().filter_map(|request| known.answer(request)).collect();
             let state = self.chain.state();
-            let blocked = self.blocked.as_deref();
-            let known = Known { state: &state, seen: &self.seen, now_us: self.chain.now_us(), blocked };
+            let known = Known { state: &state, blocked: self.blocked.as_deref() };
             requests.into_iter().for_each(|request| batch.add(request, &known));
         }
         batch.add_notes(work.notes);
@@ -197,7 +201,7 @@ impl Writer {
 
     /// Writes progress by itself, when it is due or the end has come. It needs no sync.
     fn write_commits(&mut self, is_closing: bool) {
-        let now = self.chain.timer.now();
+        let now = self.chain.shared.timer.now();
         let is_due = |since: Instant| is_closing || since + COMMIT_WAIT <= now;
         if !self.chain.state().dirty_since.is_some_and(is_due) {
             return;
@@ -221,22 +225,10 @@ impl Writer {
         self.settle(stored, dirty)
     }
 
-    /// Makes keys durable again that stand in a segment which is about to go.
-    pub(super) fn store_keys(&mut self, keys: &[([u8; 16], [u8; 16], i64)]) -> io::Result<()> {
-        self.make_room(keys.len() as u64 * 64)?;
-        let mut encoder = Encoder::new(&mut self.buffer, self.active.end, self.active.seed);
-        for &(id, digest, expires_at_us) in keys {
-            encoder.seen_until(id, std::iter::once((digest, expires_at_us)));
-        }
-        encoder.end(self.active.durable);
-        let stored = self.write_buffer(Durability::Synced);
-        self.settle(stored, Vec::new())
-    }
-
     fn settle(&mut self, stored: io::Result<()>, dirty: Vec<Dirty>) -> io::Result<()> {
         if stored.is_err() {
             self.buffer.clear();
-            let now = self.chain.timer.now();
+            let now = self.chain.shared.timer.now();
             self.chain.state().put_back(dirty, now);
         }
         stored
@@ -254,7 +246,7 @@ impl Writer {
         self.buffer.reserve(BUFFER_BYTES.min(bytes.len().next_power_of_two()));
 
         let mut state = self.chain.state();
-        let applied = state.apply(&mut self.seen, start, &bytes);
+        let applied = state.apply(&mut self.keys, start, &bytes);
         debug_assert_eq!(applied, Ok(()), "the writer has encoded this batch after this state");
         if let Some(active) = state.segments.back_mut() {
             active.allocated = self.active.allocated.max(self.active.end);
@@ -267,7 +259,7 @@ impl Writer {
 
     /// Begins another segment where this one is full, or cannot be trusted any more.
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        let is_full = self.active.end + bytes > self.limits.segment_bytes && self.has_records();
+        let is_full = self.active.end + bytes > self.chain.limits.segment_bytes && self.has_records();
         if self.active.is_trusted && !is_full {
             return Ok(());
         }
@@ -277,12 +269,15 @@ impl Writer {
             self.active.is_trusted = false;
         }
         let next = self.chain.begin_segment(self.active.number + 1, self.active.durable)?;
+        let sealed = mem::take(&mut self.keys);
+        if sealed.len() > 0 {
+            self.chain.digests.seal(self.active.number, self.active.made_at_us, sealed);
+        }
+        self.chain.sealed();
         self.active.trim();
         self.active = next;
-        self.counted_at_end = 0;
+        self.counted_at_end = None;
         self.opened_at = 0;
-        self.seen.purge(self.chain.now_us());
-        self.retain_at = self.chain.timer.now();
         Ok(())
     }
 
@@ -305,7 +300,7 @@ impl Writer {
 
     /// Tries a disk that failed.
     fn probe(&mut self) {
-        if self.probe_at.is_none_or(|at| at > self.chain.timer.now()) {
+        if self.probe_at.is_none_or(|at| at > self.chain.shared.timer.now()) {
             return;
         }
         match self.make_room(0).and_then(|()| self.active.reserve(1)) {
@@ -315,7 +310,7 @@ impl Writer {
     }
 
     fn failed(&mut self, error: &io::Error) -> LogError {
-        self.probe_at = Some(self.chain.timer.now() + PROBE);
+        self.probe_at = Some(self.chain.shared.timer.now() + PROBE);
         let text = format!("could not write to {}: {error}", self.chain.dir().display());
         if self.chain.state().unavailable.replace(text.clone()).is_none() {
             error!(chain = self.chain.kind.folder(), %error, "log cannot write: appends are refused");

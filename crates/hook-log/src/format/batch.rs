@@ -20,14 +20,14 @@ pub(crate) struct Extent {
     pub(crate) synced: u64,
 }
 
-/// Finds the end of the batch at `start` of `segment`, with every frame checked.
-pub(crate) fn next_batch(segment: &[u8], start: u64, seed: u32) -> Result<Extent, BadSpot> {
+/// Finds the end of the batch at the beginning of `bytes`, which stand at `start` of a segment, with every frame checked.
+pub(crate) fn next_batch(bytes: &[u8], start: u64, seed: u32) -> Result<Extent, BadSpot> {
     let mut at = start;
     let mut count = 0;
     loop {
         let position = at;
         let bad = |what| BadSpot { position, what };
-        let rest = segment.get(at as usize..).ok_or(bad("the segment is too short"))?;
+        let rest = bytes.get((at - start) as usize..).ok_or(bad("the segment is too short"))?;
         let frame = check(rest, seed).ok_or(bad("no record with a right checksum"))?;
         let (batch_start, content) = parse(frame.payload).ok_or(bad("a record that cannot be read"))?;
         if batch_start != start {
@@ -42,25 +42,27 @@ pub(crate) fn next_batch(segment: &[u8], start: u64, seed: u32) -> Result<Extent
     }
 }
 
-/// Whether a valid batch behind the bad batch at `bad_start` says that `bad` was durable when it was written.
-pub(crate) fn proves_damage(segment: &[u8], bad_start: u64, bad: u64, seed: u32) -> bool {
+/// Whether a valid batch behind a bad one says that `bad` was durable when it was written. `bytes` stand at `bad_start`,
+/// where the bad batch begins, and go on to the end of the segment.
+pub(crate) fn proves_damage(bytes: &[u8], bad_start: u64, bad: u64, seed: u32) -> bool {
     let is_end_at = |at: usize| {
-        let payload = &segment[at + PREFIX..];
+        let payload = &bytes[at + PREFIX..];
         if payload.first() != Some(&kind::BATCH_END) {
             return false;
         }
-        let Some(checked) = check(&segment[at..], seed) else { return false };
+        let Some(checked) = check(&bytes[at..], seed) else { return false };
         let Some((start, Frame::BatchEnd { synced, .. })) = parse(checked.payload) else { return false };
-        let is_behind = start > bad_start && start <= at as u64;
-        is_behind && synced > bad && next_batch(segment, start, seed).is_ok_and(|batch| batch.synced == synced)
+        let is_behind = start > bad_start && start <= bad_start + at as u64;
+        let batch = |start: u64| next_batch(&bytes[(start - bad_start) as usize..], start, seed);
+        is_behind && synced > bad && batch(start).is_ok_and(|batch| batch.synced == synced)
     };
     let pattern = END_LENGTH.to_le_bytes();
-    let mut at = bad_start as usize;
-    while at + PREFIX + COMMON <= segment.len() {
+    let mut at = 0;
+    while at + PREFIX + COMMON <= bytes.len() {
         // Nearly every byte is passed over here; what is left is checked in full.
-        let Some(found) = segment[at..].iter().position(|&byte| byte == pattern[0]) else { return false };
+        let Some(found) = bytes[at..].iter().position(|&byte| byte == pattern[0]) else { return false };
         at += found;
-        if at + PREFIX + COMMON <= segment.len() && segment[at..].starts_with(&pattern) && is_end_at(at) {
+        if at + PREFIX + COMMON <= bytes.len() && bytes[at..].starts_with(&pattern) && is_end_at(at) {
             return true;
         }
         at += 1;
@@ -99,7 +101,7 @@ mod tests {
         let end = segment.len();
         segment.extend(batch(end, b"second", end as u64, SEED));
         assert!(proves_damage(&segment, 0, 20, SEED));
-        assert!(!proves_damage(&segment, end as u64, end as u64 + 20, SEED), "a batch proves itself");
+        assert!(!proves_damage(&segment[end..], end as u64, end as u64 + 20, SEED), "a batch proves itself");
         let mut unsynced = batch(0, b"first", 0, SEED);
         unsynced.extend(batch(end, b"second", 0, SEED));
         assert!(!proves_damage(&unsynced, 0, 20, SEED));

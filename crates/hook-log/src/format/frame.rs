@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::fields::Fields;
+
 /// Length and checksum.
 pub(super) const PREFIX: usize = 8;
 /// Kind and batch start.
@@ -113,7 +115,7 @@ pub(crate) fn frames(batch: &[u8]) -> impl Iterator<Item = (u64, Frame<'_>)> {
 
 /// The batch start and the content of a payload; `None` where its fields do not fit into it.
 pub(crate) fn parse(payload: &[u8]) -> Option<(u64, Frame<'_>)> {
-    let mut fields = Fields(payload);
+    let mut fields = Fields::of(payload);
     let kind = fields.u8()?;
     let batch_start = fields.u64()?;
     let frame = match kind {
@@ -147,7 +149,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<(u64, Frame<'_>)> {
 fn data(mut fields: Fields<'_>) -> Option<Data<'_>> {
     let partition = fields.u32()?;
     let offset = fields.u64()?;
-    let time_us = fields.u64()?.cast_signed();
+    let time_us = fields.i64()?;
     let topic = usize::from(fields.u8()?);
     let key = fields.u32()?;
     let header = fields.u32()? as usize;
@@ -158,54 +160,6 @@ fn data(mut fields: Fields<'_>) -> Option<Data<'_>> {
         time_us,
         key: if key == u32::MAX { None } else { Some(fields.take(key as usize)?) },
         header: fields.take(header)?,
-        body: fields.0,
+        body: fields.rest(),
     })
-}
-
-/// What is left of a payload.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| *byte)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(|bytes| u32::from_le_bytes(*bytes))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(|bytes| u64::from_le_bytes(*bytes))
-    }
-
-    fn text(&mut self, length: usize) -> Option<&'a str> {
-        std::str::from_utf8(self.take(length)?).ok()
-    }
-
-    fn topic(&mut self) -> Option<&'a str> {
-        let length = self.u8()?;
-        self.text(usize::from(length))
-    }
-
-    fn cursor(&mut self) -> Option<&'a str> {
-        let length = self.array().map(|bytes| u16::from_le_bytes(*bytes))?;
-        self.text(usize::from(length))
-    }
-
-    /// The rest, where it is a whole number of items.
-    fn rest_by(&mut self, item: usize) -> Option<&'a [u8]> {
-        self.0.len().is_multiple_of(item).then_some(self.0)
-    }
 }

@@ -2,15 +2,21 @@
 
 mod batch;
 mod encode;
+mod fields;
 mod frame;
 mod header;
+mod index;
 mod name;
+mod stream;
 
-pub(crate) use batch::{next_batch, proves_damage};
+pub(crate) use batch::proves_damage;
 pub(crate) use encode::Encoder;
+pub(crate) use fields::Fields;
 pub(crate) use frame::{Data, Frame, Keys, Pairs, check, frames, parse, split};
 pub(crate) use header::{HEADER_BYTES, Header, HeaderError, VERSION, checksum_seed};
-pub(crate) use name::{NEW_SUFFIX, number_of, segment_name, unfinished_name};
+pub(crate) use index::{Index, IndexPartition};
+pub(crate) use name::{NEW_SUFFIX, index_name, indexed_number, segment_name, segment_number, unfinished_name};
+pub(crate) use stream::BatchStream;
 
 /// The chains that a log consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +42,7 @@ impl ChainKind {
         }
     }
 
-    fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8 + 1
     }
 }

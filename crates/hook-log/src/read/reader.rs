@@ -146,7 +146,7 @@ impl Reader {
     }
 
     async fn load(&mut self, extent: Extent) -> Result<(), LogError> {
-        let disk = Arc::clone(&self.chain.disk);
+        let disk = Arc::clone(&self.chain.shared.disk);
         let open = self.file.take().filter(|(segment, _)| *segment == extent.segment).map(|(_, file)| file);
         let start = Place { segment: extent.segment, position: extent.start };
         let loaded = tokio::task::spawn_blocking(move || read_frames(&*disk, open, &extent)).await;

@@ -5,8 +5,11 @@ use hook_core::{
     progress::Progress,
 };
 
-use super::{Cursor, Seen, State};
-use crate::format::{Data, Frame, Pairs, Place, frames};
+use super::{Cursor, Segment, State};
+use crate::{
+    digests::Keys,
+    format::{ChainKind, Data, Frame, Header, Index, Pairs, Place, frames},
+};
 
 /// A batch with right checksums that contradicts what came before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub(crate) struct Wrong {
 
 impl State {
     /// Applies a batch that stands at `start`, in the active segment.
-    pub(crate) fn apply(&mut self, seen: &mut Seen, start: Place, batch: &[u8]) -> Result<(), Wrong> {
+    pub(crate) fn apply(&mut self, seen: &mut Keys, start: Place, batch: &[u8]) -> Result<(), Wrong> {
         for (at, frame) in frames(batch) {
             let place = Place { position: start.position + at, ..start };
             self.apply_frame(seen, place, &frame).map_err(|what| Wrong { at, what })?;
@@ -31,13 +34,43 @@ impl State {
         Ok(())
     }
 
-    fn apply_frame(&mut self, seen: &mut Seen, place: Place, frame: &Frame<'_>) -> Result<(), &'static str> {
+    /// Applies what the index of a sealed segment says: its records, without reading them. Cursors are not in it; the
+    /// snapshot of a later segment says them.
+    pub(crate) fn apply_index(&mut self, header: &Header, index: &Index) -> Result<(), &'static str> {
+        let mut segment = Segment::new(header, index.end);
+        segment.is_indexed = true;
+        segment.keys = index.keys;
+        segment.has_run = true;
+        segment.has_records = !index.partitions.is_empty();
+        segment.latest_us = index.latest_us;
+        for known in &index.partitions {
+            let at = self.known_or_new(&known.topic, known.number, known.first)?;
+            let partition = &mut self.partitions[at];
+            if known.first < partition.end {
+                return Err("an index that contradicts the segments before it");
+            }
+            partition.push_indexed(header.number, known);
+            segment.spans.push((at, known.first, known.last));
+        }
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// What is in a sealed segment, as its index says it.
+    pub(crate) fn index_of(&self, chain: ChainKind, segment: &Segment) -> Index {
+        let indexed = |&(at, first, last): &(usize, u64, u64)| self.partitions[at].indexed(segment.number, first, last);
+        let partitions = segment.spans.iter().map(indexed).collect();
+        let &Segment { number, salt, end, latest_us, keys, .. } = segment;
+        Index { chain, number, salt, end, latest_us, keys, partitions }
+    }
+
+    fn apply_frame(&mut self, seen: &mut Keys, place: Place, frame: &Frame<'_>) -> Result<(), &'static str> {
         match *frame {
             Frame::Data(ref data) => self.apply_data(place, data)?,
             Frame::Seen { id, keys } => {
-                let until = seen.insert(id, keys, place.segment);
+                seen.insert(id, keys);
                 if let Some(active) = self.segments.back_mut() {
-                    active.keys_until_us = active.keys_until_us.max(until);
+                    active.keys += keys.iter().count() as u64;
                 }
             }
             Frame::Done { cursor, topic, partition, ranges } => {
@@ -108,12 +141,13 @@ impl State {
     }
 
     /// Forgets the oldest segment, and the records in it.
-    pub(crate) fn remove_oldest(&mut self) {
-        let Some(segment) = self.segments.pop_front() else { return };
-        for (partition, _, last) in segment.spans {
+    pub(crate) fn remove_oldest(&mut self) -> Option<Segment> {
+        let segment = self.segments.pop_front()?;
+        for &(partition, _, last) in &segment.spans {
             self.partitions[partition].remove(segment.number, last);
         }
         self.raise_cursors();
+        Some(segment)
     }
 }
 

@@ -3,7 +3,7 @@
 mod cursors;
 mod fold;
 mod partition;
-mod seen;
+mod pinned;
 mod segments;
 mod tail;
 
@@ -19,11 +19,11 @@ use hook_core::{
 
 pub(crate) use cursors::{Cursor, Dirty};
 pub(crate) use partition::Partition;
-pub(crate) use seen::Seen;
+pub(crate) use pinned::{first_needed, pinned_bytes};
 pub(crate) use segments::Segment;
 pub(crate) use tail::{Chunk, Tail};
 
-use crate::format::Place;
+use crate::{error::Damage, format::Place};
 
 /// Everything that readers and the writer share about a chain.
 #[derive(Default)]
@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) tail: Tail,
     /// Since when some cursor has progress that is not written.
     pub(crate) dirty_since: Option<std::time::Instant>,
+    /// Damage that was found since the log was opened.
+    pub(crate) damage: Vec<Damage>,
     /// Why appends are refused now.
     pub(crate) unavailable: Option<String>,
 }
@@ -68,6 +70,13 @@ impl State {
     pub(crate) fn segment(&self, number: u64) -> Option<&Segment> {
         let oldest = self.segments.front()?.number;
         self.segments.get(usize::try_from(number.checked_sub(oldest)?).ok()?)
+    }
+
+    /// Remembers damage, once.
+    pub(crate) fn add_damage(&mut self, damage: Damage) {
+        if !self.damage.contains(&damage) {
+            self.damage.push(damage);
+        }
     }
 
     /// Bytes on disk, with what is allocated ahead.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use hook_core::names::TopicName;
 
-use crate::format::Place;
+use crate::format::{IndexPartition, Place};
 
 /// There is an index entry for a record that stands at least so far behind the last one that has an entry.
 pub(crate) const INDEX_STRIDE: u64 = 64 << 10;
@@ -46,6 +46,28 @@ impl Partition {
         }
         self.latest_us = self.latest_us.max(time_us);
         self.end += 1;
+    }
+
+    /// Takes all its records of a sealed segment in.
+    pub(super) fn push_indexed(&mut self, segment: u64, index: &IndexPartition) {
+        self.index.extend(index.entries.iter().map(|&(offset, position, latest_before_us)| Entry {
+            place: Place { segment, position },
+            offset,
+            latest_before_us,
+        }));
+        self.latest_us = index.latest_us;
+        self.end = index.last + 1;
+    }
+
+    /// What the index of a sealed segment says of this partition, which has the records from `first` to `last` in it.
+    pub(crate) fn indexed(&self, segment: u64, first: u64, last: u64) -> IndexPartition {
+        let from = self.index.partition_point(|entry| entry.place.segment < segment);
+        let to = self.index.partition_point(|entry| entry.place.segment <= segment);
+        // The first record of every segment has an entry, so the one behind knows the latest time before itself.
+        let latest_us = self.index.get(to).map_or(self.latest_us, |next| next.latest_before_us);
+        let entries = self.index.range(from..to);
+        let entries = entries.map(|entry| (entry.offset, entry.place.position, entry.latest_before_us)).collect();
+        IndexPartition { topic: self.topic.as_str().to_owned(), number: self.number, first, last, latest_us, entries }
     }
 
     /// Forgets what stood in that segment and the ones before. `last` is the last offset in it.

@@ -1,9 +1,15 @@
 //! What is known of one segment file.
 
+use std::time::Instant;
+
+use crate::format::{Header, checksum_seed};
+
 /// A segment.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub(crate) number: u64,
+    /// Tells it from any other file of that number.
+    pub(crate) salt: u64,
     /// What its checksums begin with.
     pub(crate) seed: u32,
     /// The position behind its last valid batch.
@@ -14,22 +20,35 @@ pub(crate) struct Segment {
     pub(crate) latest_us: i64,
     /// Whether `latest_us` is that of a record.
     pub(crate) has_records: bool,
-    /// The latest time at which one of the keys that it has seen expires.
-    pub(crate) keys_until_us: i64,
+    /// How many deduplication keys stand in it.
+    pub(crate) keys: u64,
+    /// Whether its index is on disk. Only that of a sealed segment ever is.
+    pub(crate) is_indexed: bool,
+    /// When it was made.
+    pub(crate) made_at_us: i64,
+    /// Whether its deduplication keys, where it has any, stand in a digest run. Only those of a sealed segment ever do.
+    pub(crate) has_run: bool,
+    /// When all of it was read last, since the log was opened.
+    pub(crate) checked_at: Option<Instant>,
     /// The offsets that stand in it, by index of the partition: first and last.
     pub(crate) spans: Vec<(usize, u64, u64)>,
 }
 
 impl Segment {
-    pub(crate) fn new(number: u64, seed: u32, end: u64, made_at_us: i64) -> Self {
+    pub(crate) fn new(header: &Header, end: u64) -> Self {
         Self {
-            number,
-            seed,
+            number: header.number,
+            salt: header.salt,
+            seed: checksum_seed(header.salt),
             end,
             allocated: end,
-            latest_us: made_at_us,
+            latest_us: header.made_at_us,
             has_records: false,
-            keys_until_us: i64::MIN,
+            keys: 0,
+            is_indexed: false,
+            made_at_us: header.made_at_us,
+            has_run: false,
+            checked_at: None,
             spans: Vec::new(),
         }
     }

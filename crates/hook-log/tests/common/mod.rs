@@ -48,10 +48,16 @@ impl Fixture {
         EmbeddedLog::open_on(self.options(), disk).unwrap()
     }
 
-    /// The files of the chain of events, oldest first.
+    /// The segments of the chain of events, oldest first.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        let mut files: Vec<_> =
-            std::fs::read_dir(self.options().dir.join("events")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        self.files("log")
+    }
+
+    /// The files of the chain of events whose names end so, in their order.
+    pub(crate) fn files(&self, extension: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.options().dir.join("events")).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
         files.sort();
         files
     }

@@ -1,0 +1,206 @@
+//! Everything that is remembered beside the active segment, shared by the writer, who asks, and the keeper, who tidies up.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tracing::{debug, warn};
+
+use super::{
+    keys::{First, Keys},
+    merge::{choose, merge},
+    name::run_segments,
+    run::{Run, RunError, RunWriter},
+};
+use crate::{
+    disk::Disk,
+    error::{Damage, OpenError},
+    format::ChainKind,
+};
+
+/// A run has at most this part of all entries, so that dropping the oldest one does not forget too much.
+const RUN_SHARE: u64 = 8;
+
+/// The keys of sealed segments.
+pub(crate) struct Digests {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    chain: ChainKind,
+    most_entries: u64,
+    live: Mutex<Arc<Live>>,
+}
+
+/// What is remembered at one moment, oldest first.
+#[derive(Clone, Default)]
+pub(crate) struct Live {
+    runs: Vec<Arc<Run>>,
+    /// Keys of sealed segments that no run has yet. They are newer than all runs.
+    sealed: Vec<Sealed>,
+}
+
+#[derive(Clone)]
+struct Sealed {
+    segment: u64,
+    since_us: i64,
+    keys: Arc<Keys>,
+}
+
+impl Live {
+    /// Who was the first with this key. The newest entry decides.
+    pub(crate) fn first(&self, digest: &[u8; 16]) -> Result<Option<First>, RunError> {
+        if let Some(first) = self.sealed.iter().rev().find_map(|sealed| sealed.keys.get(digest)) {
+            return Ok(Some(first));
+        }
+        for run in self.runs.iter().rev() {
+            if let Some(first) = run.find(digest)? {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> u64 {
+        let sealed = self.sealed.iter().map(|sealed| sealed.keys.len() as u64);
+        self.runs.iter().map(|run| run.count).chain(sealed).sum()
+    }
+
+    /// Since when every key that was stored is here until it expires; `None` where there is none.
+    pub(crate) fn since_us(&self) -> Option<i64> {
+        let sealed = self.sealed.iter().map(|sealed| sealed.since_us);
+        self.runs.iter().map(|run| run.since_us).chain(sealed).min()
+    }
+}
+
+/// The runs that were found when a chain was opened.
+#[derive(Default)]
+pub(crate) struct Opened(Vec<Run>);
+
+impl Opened {
+    /// Opens the runs of a chain whose segments begin at `oldest`. Those that a merge has replaced are removed, and so is a
+    /// damaged one whose segments are still there: it will be made anew.
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path, chain: ChainKind, oldest: u64) -> Result<Self, OpenError> {
+        let names = disk.list(dir).map_err(OpenError::io("list", dir))?;
+        let mut found: Vec<(RangeInclusive<u64>, &String)> =
+            names.iter().filter_map(|name| Some((run_segments(name)?, name))).collect();
+        // Of those that begin alike, the longest comes first.
+        found.sort_by_key(|(segments, _)| (*segments.start(), u64::MAX - segments.end()));
+        let mut runs: Vec<Run> = Vec::new();
+        for (segments, name) in found {
+            let path = dir.join(name);
+            let remove = || disk.remove(&path).map_err(OpenError::io("remove", &path));
+            match runs.last() {
+                Some(last) if segments.end() <= last.segments.end() => {
+                    remove()?;
+                    continue;
+                }
+                Some(last) if segments.start() <= last.segments.end() => {
+                    let what = "a digest run that overlaps another";
+                    return Err(Damage { file: path, position: 0, what }.into());
+                }
+                _ => {}
+            }
+            let first = *segments.start();
+            match Run::open(disk, dir, chain, segments) {
+                Ok(run) => runs.push(run),
+                Err(RunError::Damaged(damage)) if first >= oldest => {
+                    warn!(%damage, "digest run is made anew");
+                    remove()?;
+                }
+                Err(RunError::Damaged(damage)) => return Err(damage.into()),
+                Err(RunError::Io { path, source }) => return Err(OpenError::io("read", path)(source)),
+            }
+        }
+        Ok(Self(runs))
+    }
+
+    /// Whether the keys of that segment are in a run.
+    pub(crate) fn cover(&self, segment: u64) -> bool {
+        self.0.iter().any(|run| run.segments.contains(&segment))
+    }
+}
+
+impl Digests {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, chain: ChainKind, most_entries: u64, opened: Opened) -> Self {
+        let runs = opened.0.into_iter().map(Arc::new).collect();
+        let live = Mutex::new(Arc::new(Live { runs, sealed: Vec::new() }));
+        Self { disk, dir, chain, most_entries, live }
+    }
+
+    /// What is remembered now. It does not change under whoever has it.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.guard())
+    }
+
+    /// Takes the keys of a segment that was sealed. There must be some.
+    pub(crate) fn seal(&self, segment: u64, since_us: i64, keys: Keys) {
+        self.change(|live| live.sealed.push(Sealed { segment, since_us, keys: Arc::new(keys) }));
+    }
+
+    /// Writes the oldest keys that no run has into one. Returns their segment; `None` where there are none left.
+    pub(crate) fn write_next(&self) -> Result<Option<u64>, RunError> {
+        let live = self.live();
+        let Some(Sealed { segment, since_us, keys }) = live.sealed.first() else { return Ok(None) };
+        let written = || {
+            let (disk, segments, count) = (&*self.disk, *segment..=*segment, keys.len() as u64);
+            let mut writer = RunWriter::begin(disk, &self.dir, self.chain, segments, count, *since_us)?;
+            keys.sorted().iter().try_for_each(|entry| writer.push(entry))?;
+            writer.finish()
+        };
+        let run = written().map_err(|source| RunError::Io { path: self.dir.clone(), source })?;
+        self.change(|live| {
+            live.sealed.remove(0);
+            live.runs.push(Arc::new(run));
+        });
+        Ok(Some(*segment))
+    }
+
+    /// Forgets what has expired and what is too much, then merges a few runs where there are too many. `true` where there
+    /// may be more to do.
+    pub(crate) fn tidy(&self, now_us: i64, is_ending: impl Fn() -> bool) -> Result<bool, RunError> {
+        let live = self.live();
+        let is_too_much = live.len() > self.most_entries && live.runs.len() > 1;
+        let gone = live.runs.iter().position(|run| run.until_us <= now_us).or(is_too_much.then_some(0));
+        if let Some(at) = gone {
+            let run = &live.runs[at];
+            self.change(|live| drop(live.runs.remove(at)));
+            debug!(file = %run.path.display(), keys = run.count, expired = run.until_us <= now_us, "digest run removed");
+            self.remove(&run.path)?;
+            return Ok(true);
+        }
+        let counts: Vec<u64> = live.runs.iter().map(|run| run.count).collect();
+        let Some(range) = choose(&counts, self.most_entries / RUN_SHARE) else { return Ok(false) };
+        let inputs = &live.runs[range.clone()];
+        let merged = merge(&*self.disk, &self.dir, self.chain, inputs, now_us, is_ending)?;
+        self.change(|live| drop(live.runs.splice(range, [Arc::new(merged)])));
+        inputs.iter().try_for_each(|run| self.remove(&run.path))?;
+        Ok(true)
+    }
+
+    /// Reads everything that is not in memory. Returns what is damaged.
+    pub(crate) fn check(&self) -> Vec<Damage> {
+        let damage = |run: &Arc<Run>| match run.check() {
+            Err(RunError::Damaged(damage)) => Some(damage),
+            Ok(()) | Err(RunError::Io { .. }) => None,
+        };
+        self.live().runs.iter().filter_map(damage).collect()
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), RunError> {
+        let removed = self.disk.remove(path).and_then(|()| self.disk.sync_dir(&self.dir));
+        removed.map_err(|source| RunError::Io { path: path.to_owned(), source })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Live)) {
+        let mut guard = self.guard();
+        let mut live = Live::clone(&guard);
+        change(&mut live);
+        *guard = Arc::new(live);
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Arc<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
