@@ -17,7 +17,8 @@ use crate::format::unfinished_name;
 /// Implementors block; the log calls them from its own threads only. An error means that the effect may have happened or
 /// not: the log then trusts nothing that it has not synced before.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes a directory with its parents, for its owner only. One that exists is left as it is.
+    /// Makes a directory with its parents, for its owner only, and durable when this returns. One that exists is left as it
+    /// is, and durable too.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// The names of the files in a directory, in any order.
@@ -78,7 +79,18 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        // What is synced in a directory is lost with the directory, where that is not durable in its parent.
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if dir.is_dir() {
+            // Whoever made it may have ended before that was durable. Where the parent is none of ours, it is not our care.
+            let _ = self.sync_dir(parent);
+            return Ok(());
+        }
+        self.create_dir(parent)?;
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync_dir(parent),
+        }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

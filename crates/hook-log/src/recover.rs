@@ -212,7 +212,9 @@ impl Last {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             file.write_at(&unproven, self.unproven_from)?;
-            file.sync_data()
+            file.sync_data()?;
+            // Whoever gave the file its name may have ended before that was durable.
+            disk.sync_dir(dir)
         };
         settled().map_err(OpenError::io("settle", &path))?;
         Ok(file)
