@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::Chain;
 use crate::{
     disk::{DiskFile, write_whole},
-    format::{Encoder, HEADER_BYTES, Header, Place, checksum_seed, segment_name},
+    format::{EMPTY_BATCH_BYTES, Encoder, HEADER_BYTES, Header, Place, checksum_seed, segment_name},
     recover::Last,
     state::{Chunk, Segment, State},
 };
@@ -28,6 +28,8 @@ pub(super) struct Active {
     pub(super) allocated: u64,
     /// Whether the bytes behind `durable` are what was written. After an error nobody knows.
     pub(super) is_trusted: bool,
+    /// The end of the segment as it was when nothing in it needed a batch that proves it; 0 where something does.
+    pub(super) proven: u64,
     can_allocate: bool,
     file: Arc<dyn DiskFile>,
 }
@@ -35,12 +37,25 @@ pub(super) struct Active {
 impl Active {
     /// Goes on where the log was closed, or cut.
     pub(super) fn resume(last: &Last, file: Arc<dyn DiskFile>) -> Self {
-        let &Last { number, seed, made_at_us, end, .. } = last;
-        Self::new(number, seed, made_at_us, end, file)
+        let &Last { number, seed, made_at_us, end, unproven_from } = last;
+        // A batch that says nothing but that all before it is durable needs no other to say it again.
+        let proven = if end - unproven_from == EMPTY_BATCH_BYTES { end } else { 0 };
+        Self { proven, ..Self::new(number, seed, made_at_us, end, file) }
     }
 
     fn new(number: u64, seed: u32, made_at_us: i64, end: u64, file: Arc<dyn DiskFile>) -> Self {
-        Self { number, seed, made_at_us, end, durable: end, allocated: end, is_trusted: true, can_allocate: true, file }
+        Self {
+            number,
+            seed,
+            made_at_us,
+            end,
+            durable: end,
+            allocated: end,
+            is_trusted: true,
+            proven: end,
+            can_allocate: true,
+            file,
+        }
     }
 
     /// Takes space for so many bytes. Nothing was written where this fails.

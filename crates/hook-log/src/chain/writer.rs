@@ -54,7 +54,8 @@ pub(crate) struct Writer {
     pub(super) counted_at_end: Option<u64>,
     probe_at: Option<Instant>,
     traffic: Traffic,
-    /// The end of the active segment when the log was opened: a log in which nothing happened is left as it was.
+    /// The end of the active segment when the log was opened, where it needs no proof: a log in which nothing happened is
+    /// left as it was.
     opened_at: u64,
 }
 
@@ -81,7 +82,7 @@ impl Writer {
         Self {
             chain,
             keys,
-            opened_at: active.end,
+            opened_at: active.proven,
             active,
             ends,
             buffer: BytesMut::new(),

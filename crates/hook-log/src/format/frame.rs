@@ -10,6 +10,8 @@ pub(super) const PREFIX: usize = 8;
 pub(super) const COMMON: usize = 9;
 /// The length of a batch end.
 pub(super) const END_LENGTH: u32 = (COMMON + 4 + 8) as u32;
+/// The bytes of a batch that has no other frame than its end.
+pub(crate) const EMPTY_BATCH_BYTES: u64 = PREFIX as u64 + END_LENGTH as u64;
 
 pub(super) mod kind {
     pub(in super::super) const DATA: u8 = 1;
