@@ -43,6 +43,8 @@ pub struct EmbeddedLog {
     chains: [Arc<Chain>; 3],
     topics: OwnTopics,
     changed: Arc<watch::Sender<u64>>,
+    /// Held while a cursor is made or forgotten, chain by chain: what of it happens to two at once would be of neither.
+    cursors: tokio::sync::Mutex<()>,
     owned: Option<Mutex<Owned>>,
 }
 
@@ -160,7 +162,8 @@ impl EmbeddedLog {
     fn assemble(chains: Vec<Arc<Chain>>, options: Options, shared: &Shared) -> Self {
         let chains = chains.try_into().unwrap_or_else(|_| unreachable!("one for each of ChainKind::ALL"));
         let topics = OwnTopics { dead_letters: options.dead_letters, journal: options.journal };
-        Self { chains, topics, changed: Arc::clone(&shared.changed), owned: None }
+        let changed = Arc::clone(&shared.changed);
+        Self { chains, topics, changed, cursors: tokio::sync::Mutex::default(), owned: None }
     }
 
     /// Says which cursors keep what they have not done from being removed by retention. Cursors that are not named pin
@@ -273,6 +276,7 @@ impl EmbeddedLog {
     async fn make_cursor(&self, cursor: &Cursor) -> Result<bool, LogError> {
         self.writable()?;
         self.remember(cursor);
+        let _turn = self.cursors.lock().await;
         if self.must_exist(&cursor.name).is_ok() {
             return Ok(false);
         }
@@ -434,6 +438,7 @@ impl Log for EmbeddedLog {
     fn delete_cursor(&self, name: &CursorName) -> BoxFuture<'_, Result<(), LogError>> {
         let name = name.clone();
         Box::pin(async move {
+            let _turn = self.cursors.lock().await;
             // The chain of events says which cursors exist, so it comes last.
             for kind in [ChainKind::DeadLetters, ChainKind::Journal, ChainKind::Events] {
                 self.drop_in(kind, &name).await?;
