@@ -145,7 +145,8 @@ impl DiskFile for SimulatedFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut machine = self.disk.machine();
         let fate = machine.decide(Kind::Sync)?;
-        machine.note(|| format!("    sync {}{}", self.path.display(), if fate == Fate::Failed { " fails" } else { "" }));
+        machine
+            .note(|| format!("    sync {}{}", self.path.display(), if fate == Fate::Failed { " fails" } else { "" }));
         let Machine { files, rng, .. } = &mut *machine;
         match fate {
             Fate::Failed => files[self.number].fail_sync(rng),

@@ -326,9 +326,10 @@ impl Machine {
 
     /// Flips a bit of some file.
     pub(crate) fn flip(&mut self) -> Option<(PathBuf, usize, Flip)> {
-        let files = self.directories.iter().flat_map(|(path, directory)| {
-            directory.seen.iter().map(move |(name, &file)| (path.join(name), file))
-        });
+        let files = self
+            .directories
+            .iter()
+            .flat_map(|(path, directory)| directory.seen.iter().map(move |(name, &file)| (path.join(name), file)));
         let files: Vec<_> = files.filter(|(path, _)| !self.directories.contains_key(path)).collect();
         let (path, file) = self.rng.choice(&files)?.clone();
         let flip = self.files[file].flip(&mut self.rng)?;

@@ -89,6 +89,8 @@ pub(crate) struct CursorModel {
     pub(crate) exists: Option<bool>,
     /// Whether it may have been made behind what there is, by a request that nobody heard the answer of.
     pub(crate) may_begin_now: bool,
+    /// Whether a change was refused: until a later one is durable, the next start may show what was refused.
+    is_doubtful: bool,
     /// How many of its appends and changes are on their way.
     pub(crate) changes: u32,
     epoch: u32,
@@ -144,7 +146,9 @@ pub(crate) enum When {
     Running,
     Reopened,
     /// A bit was flipped. In a log that was closed in order, nothing may be missing even so.
-    Damaged { is_closed: bool },
+    Damaged {
+        is_closed: bool,
+    },
 }
 
 macro_rules! must {
@@ -201,8 +205,18 @@ impl Model {
         });
         let floor = std::array::from_fn(|topic| self.end(topic));
         let fate = if is_note { Fate::Unanswered } else { Fate::Open };
-        let request =
-            Request { append, fate, event, must_exist: false, is_note, generation: self.generation, floor, sent_at, acked_at: 0, commit };
+        let request = Request {
+            append,
+            fate,
+            event,
+            must_exist: false,
+            is_note,
+            generation: self.generation,
+            floor,
+            sent_at,
+            acked_at: 0,
+            commit,
+        };
         self.requests.push(request);
         number
     }
@@ -270,7 +284,9 @@ impl Model {
             let counts = |first: &Request| expires(first, &key.digest) > now || first.acked_at == self.step;
             holders.filter(|&&other| counts(&self.requests[other as usize])).find(is_first).copied()
         });
-        let Some(first) = first else { return Err(format!("request {number} is called a copy of {id:?}, and is none")) };
+        let Some(first) = first else {
+            return Err(format!("request {number} is called a copy of {id:?}, and is none"));
+        };
         self.requests[first as usize].must_exist = true;
         self.requests[number as usize].fate = Fate::CopyOf(id);
         Ok(())
@@ -330,12 +346,20 @@ impl Model {
     }
 
     /// A cursor was made or forgotten, or was there before. `None` where nobody knows.
-    pub(crate) fn changed_cursor(&mut self, index: usize, change: Option<Change>, alone: Option<u32>, state: &LogState) {
+    pub(crate) fn changed_cursor(
+        &mut self,
+        index: usize,
+        change: Option<Change>,
+        alone: Option<u32>,
+        state: &LogState,
+    ) {
         let cursor = &mut self.cursors[index];
         cursor.changes -= 1;
         let is_alone = cursor.changes == 0 && alone == Some(cursor.epoch);
         cursor.epoch += 1;
         let change = change.filter(|_| is_alone);
+        cursor.is_doubtful |= change.is_none();
+        let change = change.filter(|change| *change != Change::None || !cursor.is_doubtful);
         if change != Some(Change::None) {
             cursor.must = Default::default();
         }
@@ -344,6 +368,7 @@ impl Model {
         if change != Change::None {
             cursor.may = Default::default();
             cursor.may_begin_now = false;
+            cursor.is_doubtful = false;
         }
         self.found_cursor(index, state);
     }
@@ -369,7 +394,9 @@ impl Model {
         for request in self.requests.iter_mut().filter(|request| request.fate == Fate::Open) {
             request.fate = Fate::Unanswered;
         }
-        self.cursors.iter_mut().for_each(|cursor| cursor.changes = 0);
+        for cursor in &mut self.cursors {
+            (cursor.changes, cursor.is_doubtful) = (0, false);
+        }
         self.progressed.clear();
         self.generation += 1;
     }
@@ -449,7 +476,8 @@ impl Model {
         self.check_present(&next, when)?;
         self.check_removed(&starts, scenario, now)?;
         if starts == [0; 4] && !matches!(when, When::Damaged { .. }) {
-            let lost = self.requests.iter().position(|request| request.must_exist && !found.contains_key(&request.number()));
+            let lost =
+                self.requests.iter().position(|request| request.must_exist && !found.contains_key(&request.number()));
             must!(lost.is_none(), "request {lost:?} was said to be stored, and is not there");
         }
         Ok(())
@@ -462,7 +490,8 @@ impl Model {
         let parts = text.split_once('.').and_then(|(number, index)| Some((number.parse().ok()?, index.parse().ok()?)));
         let (number, index): (u32, u32) = parts.ok_or_else(|| format!("{place:?} has another header"))?;
         let request = self.requests.get(number as usize).ok_or_else(|| format!("{place:?}: nobody sent {number}"))?;
-        let sent = request.append.records.get(index as usize).ok_or_else(|| format!("{place:?}: nobody sent {text}"))?;
+        let sent =
+            request.append.records.get(index as usize).ok_or_else(|| format!("{place:?}: nobody sent {text}"))?;
         let is_same = |sent: &NewRecord| {
             sent.topic == record.position.topic
                 && sent.key == record.key
@@ -481,7 +510,8 @@ impl Model {
             let topics: Vec<_> = records.iter().map(|record| topic_index(record.topic.as_str())).collect();
             for chain in 0..3 {
                 let here = topics.iter().zip(places).filter(|(topic, _)| chain_of(**topic) == chain);
-                let (there, all) = here.fold((0, 0), |(there, all), (_, place)| (there + u32::from(place.is_some()), all + 1));
+                let (there, all) =
+                    here.fold((0, 0), |(there, all), (_, place)| (there + u32::from(place.is_some()), all + 1));
                 must!(there == 0 || there == all, "{there} of {all} records of request {number} are in chain {chain}");
             }
             for topic in 0..TOPICS.len() {
@@ -497,7 +527,8 @@ impl Model {
     /// What must be there is. Records were already compared with what is known of their places.
     fn check_present(&mut self, ends: &[u64; 4], when: When) -> Checked {
         for (topic, &end) in ends.iter().enumerate() {
-            let missing: Vec<_> = self.slots[topic].range(end..).map(|(offset, (number, _))| (*offset, *number)).collect();
+            let missing: Vec<_> =
+                self.slots[topic].range(end..).map(|(offset, (number, _))| (*offset, *number)).collect();
             for (offset, number) in missing {
                 let request = &self.requests[number as usize];
                 let is_last = request.acked_at == 0 || request.acked_at >= self.last_acked[chain_of(topic)];
@@ -515,7 +546,11 @@ impl Model {
                 for (offset, (number, index)) in self.slots[topic].range(..start) {
                     let time = self.requests[*number as usize].append.records[*index as usize].time;
                     let age = now.duration_since(time).unsigned_abs();
-                    must!(age > scenario.retention.max_age, "{offset} of {} is gone at the age of {age:?}", TOPICS[topic]);
+                    must!(
+                        age > scenario.retention.max_age,
+                        "{offset} of {} is gone at the age of {age:?}",
+                        TOPICS[topic]
+                    );
                 }
             }
             let drops = scenario.max_pinned.is_some() && scenario.when_pinned == WhenPinned::DropOldest;
@@ -580,12 +615,12 @@ impl Model {
         for partition in state.partitions.iter().filter(|known| cursor(index).topics.matches(&known.topic)) {
             let topic = topic_index(partition.topic.as_str());
             let from = partition.start.max(self.starts[topic]);
-            let open = (from..partition.end).find(|offset| !model.may[topic].contains(offset) && !seen[topic].contains(offset));
+            let open = (from..partition.end)
+                .find(|offset| !model.may[topic].contains(offset) && !seen[topic].contains(offset));
             must!(open.is_none(), "cursor {index} skips {open:?} of {}", TOPICS[topic]);
         }
         Ok(())
     }
-
 }
 
 impl Request {

@@ -65,11 +65,21 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runs, power_losses, kills, closes, acked, refused, duplicates, .. } = self;
-        writeln!(f, "{runs} logs, {} crashes: {power_losses} power losses, {kills} kills; {closes} closed", self.crashes())?;
+        writeln!(
+            f,
+            "{runs} logs, {} crashes: {power_losses} power losses, {kills} kills; {closes} closed",
+            self.crashes()
+        )?;
         writeln!(f, "{acked} appends acked, {refused} refused, {duplicates} events stored twice")?;
         let Counts { operations, write_errors, sync_errors, directory_errors, full } = self.disk;
-        writeln!(f, "{operations} changes to disks; failed: {write_errors} writes, {sync_errors} syncs, {directory_errors} in directories; {full} times full")?;
+        writeln!(
+            f,
+            "{operations} changes to disks; failed: {write_errors} writes, {sync_errors} syncs, {directory_errors} in directories; {full} times full"
+        )?;
         let Self { refused_in_storms, flips, damage_found, .. } = self;
-        write!(f, "{refused_in_storms} times not opened while the disk failed; {flips} logs with a flipped bit, {damage_found} of them refused")
+        write!(
+            f,
+            "{refused_in_storms} times not opened while the disk failed; {flips} logs with a flipped bit, {damage_found} of them refused"
+        )
     }
 }

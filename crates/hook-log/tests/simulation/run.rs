@@ -171,7 +171,10 @@ impl World {
             let crash_in = match first_crash {
                 Some(change) => (generation == 0).then_some(change),
                 // Few changes are those of opening the log; many are those of its life.
-                None => (self.rng.u8(..4) > 0).then(|| { let most = 1 << self.rng.u32(1..8); self.rng.u64(..most) }),
+                None => (self.rng.u8(..4) > 0).then(|| {
+                    let most = 1 << self.rng.u32(1..8);
+                    self.rng.u64(..most)
+                }),
             };
             self.disk.machine().crash_in = crash_in;
             let ends_open = self.generation().await?;
@@ -266,7 +269,11 @@ impl World {
             85..88 => self.check_running(open).await,
             88..90 => self.abandon(open),
             90..95 if self.scenario.is_storm() => {
-                if self.is_storm { self.calm() } else { self.storm() }
+                if self.is_storm {
+                    self.calm()
+                } else {
+                    self.storm()
+                }
                 Ok(())
             }
             95..99 if self.scenario.fills => {
@@ -540,12 +547,15 @@ impl World {
         Ok(())
     }
 
-    /// Nothing of it was stored, but for what a batch over several chains had stored before in the others.
+    /// Nothing of it was stored. In other chains than that of events, which do not know what cursors there are, it may be:
+    /// the cursor was forgotten meanwhile.
     fn refused_for_cursor(&mut self, number: u32) -> Checked {
         let request = &mut self.model.requests[number as usize];
         let commit = request.append.commit.as_ref().ok_or("a request without a commit was refused for its cursor")?;
         let index = cursors().find(|index| cursor(*index).name == commit.cursor).expect("one of them");
-        request.fate = if chains_of(&request.append) > 1 { Fate::Unanswered } else { Fate::Never };
+        let is_elsewhere = |record: &NewRecord| chain_of(topic_index(record.topic.as_str())) > 0;
+        let may_exist = request.append.records.iter().any(is_elsewhere);
+        request.fate = if may_exist { Fate::Unanswered } else { Fate::Never };
         let model = &self.model.cursors[index];
         let exists = model.exists == Some(true) && model.changes == 0;
         must!(!exists, "request {number} was told that cursor {index} does not exist");
