@@ -8,7 +8,7 @@ use fastrand::Rng;
 pub(crate) const SECTOR: usize = 512;
 
 /// The bytes of a sector; those behind the end of the vector are zeros.
-type Sector = Vec<u8>;
+pub(crate) type Sector = Vec<u8>;
 
 /// Bytes with a length that may lie behind them: the rest are zeros.
 #[derive(Clone, Default)]
@@ -134,9 +134,18 @@ impl File {
         }
     }
 
-    /// What a loss of power leaves.
-    pub(crate) fn after_power_loss(&self, rng: &mut Rng, survival: Survival) -> Self {
-        let disk = self.settled(rng, survival);
+    /// What a loss of power leaves. Where a file system extends a file before its data is there, `old` bytes of other
+    /// files come to light.
+    pub(crate) fn after_power_loss(&self, rng: &mut Rng, survival: Survival, old: &[Sector]) -> Self {
+        let mut disk = self.settled(rng, survival);
+        let first = disk.bytes.len().max(self.disk.bytes.len()).div_ceil(SECTOR);
+        for number in first..self.seen.bytes.len().div_ceil(SECTOR) {
+            if let Some(sector) = rng.choice(old).filter(|_| (number * SECTOR) < disk.length as usize) {
+                disk.set_sector(number, sector);
+            }
+        }
+        let length = disk.length;
+        disk.set_length(length);
         Self { seen: disk.clone(), disk, ..Self::default() }
     }
 
@@ -177,6 +186,11 @@ impl File {
             }
             content.set_sector(number, &sector);
         }
+    }
+
+    /// The sectors that the disk has.
+    pub(crate) fn sectors(&self) -> impl Iterator<Item = Sector> + '_ {
+        (0..self.disk.bytes.len().div_ceil(SECTOR)).map(|number| self.disk.sector(number))
     }
 
     /// Flips a bit of what was written, on the disk and in what is seen of it.

@@ -298,7 +298,9 @@ impl Machine {
             .choice(&[Survival::Nothing, Survival::Everything, Survival::Prefix, Survival::Any, Survival::Torn])
             .expect("there are some");
         self.is_down = true;
-        self.note(|| format!("power loss: {survival:?} of what was not synced"));
+        let shows_old = matches!(survival, Survival::Any | Survival::Torn) && self.rng.u8(..4) == 0;
+        let old: Vec<_> = if shows_old { self.files.iter().flat_map(File::sectors).collect() } else { Vec::new() };
+        self.note(|| format!("power loss: {survival:?} of what was not synced, old bytes: {shows_old}"));
         let mut next = Self {
             counts: self.counts,
             capacity: self.capacity,
@@ -314,7 +316,7 @@ impl Machine {
             let mut kept = Directory::default();
             for (name, number) in entries {
                 let child = path.join(&name);
-                next.files.push(self.files[number].after_power_loss(&mut self.rng, survival));
+                next.files.push(self.files[number].after_power_loss(&mut self.rng, survival, &old));
                 kept.disk.insert(name, next.files.len() - 1);
                 paths.push(child);
             }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! cargo test -p hook-log --test simulation                                    some thousand crashes
-//! HOOK_SIMULATION_SEED=7 cargo test -p hook-log --test simulation -- replay   one run, with all that was done in it
+//! HOOK_SIMULATION_SEED=7 cargo test -p hook-log --test simulation -- replay --nocapture
+//!                                                                             one run, with all that was done in it
+//! HOOK_SIMULATION_BASE=7000 cargo test ...                                    other runs than the usual ones
 //! ```
 //!
 //! | module | says |
@@ -74,13 +76,20 @@ fn make_many(base: u64, is_enough: impl Fn(&Report) -> bool + Sync) -> Result<Re
     failure.map_or(Ok(report), Err)
 }
 
+/// Prints what happened. Of a run that failed, how to see it again, and what was done since the start before the last.
 fn show(outcome: Result<Report, Failure>) {
-    match outcome {
-        Ok(report) => println!("{report}"),
-        Err(Failure { seed, what, .. }) => {
-            panic!("{what}\nHOOK_SIMULATION_SEED={seed} cargo test -p hook-log --test simulation -- replay --nocapture")
-        }
-    }
+    let Failure { run, what, .. } = match outcome {
+        Ok(report) => return println!("{report}"),
+        Err(failure) => failure,
+    };
+    let again = Run { is_traced: true, ..run }.make_traced(&runtime());
+    let trace = again.map_or_else(|failure| failure.trace, |(_, trace)| trace);
+    let starts: Vec<_> = trace.iter().enumerate().filter(|(_, line)| *line == "open").map(|(at, _)| at).collect();
+    let from = starts.len().checked_sub(2).map_or(0, |start| starts[start]);
+    println!("{}\n...\n{}", trace[0], trace[from..].join("\n"));
+    let crash = run.first_crash.map_or(String::new(), |change| format!("HOOK_SIMULATION_CRASH={change} "));
+    let command = "cargo test -p hook-log --test simulation -- replay --nocapture";
+    panic!("{what}\n{crash}HOOK_SIMULATION_SEED={} {command}", run.seed);
 }
 
 #[test]
@@ -88,6 +97,29 @@ fn what_was_acknowledged_survives_every_crash() {
     let base = number("HOOK_SIMULATION_BASE").unwrap_or(0);
     let runs = number("HOOK_SIMULATION_RUNS").unwrap_or(RUNS);
     show(make_many(base, |report| report.runs >= runs));
+}
+
+/// `cargo test --release -p hook-log --test simulation -- --ignored --nocapture`
+#[test]
+#[ignore = "it takes a minute, and wants a release build"]
+fn what_was_acknowledged_survives_a_hundred_thousand_crashes() {
+    let base = number("HOOK_SIMULATION_BASE").unwrap_or(0);
+    show(make_many(base, |report| report.crashes() >= 100_000));
+}
+
+#[test]
+fn every_change_to_the_disk_can_be_the_last() {
+    let runtime = runtime();
+    let mut all = Report::default();
+    for seed in 0..4 {
+        for change in 0..100 {
+            match (Run { first_crash: Some(change), ..Run::of(seed) }).make(&runtime) {
+                Ok(report) => all.add(&report),
+                failure => return show(failure),
+            }
+        }
+    }
+    println!("{all}");
 }
 
 #[test]
@@ -107,7 +139,8 @@ fn a_seed_always_does_the_same() {
 #[test]
 fn replay() {
     let Some(seed) = number("HOOK_SIMULATION_SEED") else { return };
-    match (Run { is_traced: true, ..Run::of(seed) }).make_traced(&runtime()) {
+    let run = Run { seed, first_crash: number("HOOK_SIMULATION_CRASH"), is_traced: true };
+    match run.make_traced(&runtime()) {
         Ok((report, trace)) => println!("{}\n{report}", trace.join("\n")),
         Err(Failure { what, trace, .. }) => panic!("{}\n{what}", trace.join("\n")),
     }

@@ -38,7 +38,7 @@ const KEY_LIFE: Duration = Duration::from_secs(600);
 
 /// A run that showed something wrong.
 pub(crate) struct Failure {
-    pub(crate) seed: u64,
+    pub(crate) run: Run,
     pub(crate) what: String,
     /// What was done, one line each. Empty where nobody asked for it.
     pub(crate) trace: Vec<String>,
@@ -130,7 +130,7 @@ impl Run {
         let trace = world.disk.machine().trace.take().unwrap_or_default();
         match made {
             Ok(()) => Ok((world.finished(), trace)),
-            Err(what) => Err(Failure { seed: self.seed, what, trace }),
+            Err(what) => Err(Failure { run: self, what, trace }),
         }
     }
 }
@@ -260,6 +260,7 @@ impl World {
     /// One thing that callers, time or the weather do.
     async fn act(&mut self, open: &mut Open) -> Checked {
         match self.rng.u8(..100) {
+            0..35 if self.scenario.is_read => self.read(open).await,
             0..45 => (0..self.rng.u32(1..5)).try_for_each(|_| self.append(open)),
             45..57 => self.commit(open).await,
             57..63 => self.change_cursor(open),
@@ -409,6 +410,24 @@ impl World {
             Ok(()) | Err(LogError::NoCursor(_)) => Ok(()),
             Err(error) => Err(format!("cursor {index} cannot commit: {error}")),
         }
+    }
+
+    /// A reader makes progress, which is written without a sync when nobody appends.
+    async fn read(&mut self, open: &mut Open) -> Checked {
+        if open.log.state().cursors.is_empty() {
+            return self.change_cursor(open);
+        }
+        for _ in 0..self.rng.u32(1..6) {
+            self.commit(open).await?;
+            let wait = Duration::from_millis(60);
+            open.steps.pass(wait);
+            self.clock.advance(wait);
+            self.step(open)?;
+            if self.disk.machine().is_down {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn change_cursor(&mut self, open: &mut Open) -> Checked {

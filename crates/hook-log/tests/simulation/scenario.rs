@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     /// Whether a bit of what was durable is flipped at the end.
     pub(crate) is_damaged: bool,
     pub(crate) crashes: u32,
+    /// Whether there is more reading than writing.
+    pub(crate) is_read: bool,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -41,12 +43,13 @@ impl Scenario {
             max_pinned: (rng.u8(..4) == 0).then(|| segment_bytes * rng.u64(4..16)),
             when_pinned: if rng.u8(..3) == 0 { WhenPinned::DropOldest } else { WhenPinned::Block },
             pins: rng.bool(),
-            can_allocate: rng.u8(..32) == 0,
+            can_allocate: rng.u8(..24) == 0,
             order: if rng.bool() { DirectoryOrder::Journal } else { DirectoryOrder::Any },
             storm: Weather { write: odds(rng), sync: odds(rng), directory: odds(rng) },
             fills: rng.u8(..4) == 0,
             is_damaged: rng.u8(..8) == 0,
             crashes: rng.u32(1..7),
+            is_read: rng.u8(..3) == 0,
         }
     }
 
