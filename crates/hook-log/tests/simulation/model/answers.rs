@@ -1,6 +1,13 @@
 //! What an answer tells: what must be there from then on.
 
-use super::*;
+use std::collections::BTreeSet;
+
+use hook_core::{
+    Timestamp,
+    ports::log::{LogState, Position},
+};
+
+use super::{Change, Checked, Fate, Model, Progressed, Request, chain_of, expires, must, topic_index};
 
 impl Model {
     /// An append was answered with `Stored`.

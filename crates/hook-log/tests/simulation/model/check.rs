@@ -1,6 +1,15 @@
 //! Compares what the log shows with what must and must not be there.
 
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hook_core::{
+    Timestamp,
+    ports::log::{CursorState, LogState, NewRecord, Record},
+};
+use hook_log::WhenPinned;
+
+use super::{Checked, Fate, Model, TOPICS, When, chain_of, cursor, cursors, must, name_of, topic_index};
+use crate::scenario::Scenario;
 
 impl Model {
     /// Checks every record that the log shows.

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use hook_core::{
     Timestamp,
     names::{CursorName, Glob, TopicName},
-    ports::log::{Append, Cursor, CursorState, From, LogState, NewRecord, Position, Record, TopicFilter},
+    ports::log::{Append, Cursor, From, LogState, Position, TopicFilter},
 };
-use hook_log::WhenPinned;
 use hook_testkit::log_conformance::{DEAD_LETTERS, EVENTS, JOURNAL, cursor_name, topic};
 
 use crate::scenario::Scenario;

@@ -1,6 +1,20 @@
 //! What callers, time and the weather do to a log.
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use hook_core::ports::log::{Append, Cursor, From, Log, LogError};
+use hook_testkit::log_conformance::positions;
+
+use super::{
+    World,
+    answer::{Answer, Asked, InFlight, Open},
+    look::{count_open, patient},
+    send::id,
+};
+use crate::{
+    machine::Weather,
+    model::{Checked, Fate, When, cursor, cursors},
+};
 
 impl World {
     /// One thing that callers, time or the weather do.

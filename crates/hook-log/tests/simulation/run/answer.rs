@@ -1,6 +1,19 @@
 //! Turns of the log, and what it answers.
 
-use super::*;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use hook_core::{
+    clock::Clock,
+    ports::log::{Appended, From, Log, LogError, LogState, NewRecord},
+};
+use hook_log::{EmbeddedLog, Steps};
+
+use super::{World, send::chains_of};
+use crate::model::{Change, Checked, Fate, chain_of, cursor, cursors, must, topic_index};
 
 /// A log that is open.
 pub(super) struct Open {

@@ -1,6 +1,15 @@
 //! The end of a run: the log must recover from everything, and find what is damaged.
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use hook_core::ports::log::Log;
+use hook_log::{EmbeddedLog, OpenError};
+
+use super::{End, World, answer::Open};
+use crate::{
+    machine::Weather,
+    model::{Checked, Fate, When, must},
+};
 
 impl World {
     /// When all has become calm, the log opens, takes appends, and shows everything; and it finds what is damaged.

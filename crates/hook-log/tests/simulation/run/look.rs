@@ -1,6 +1,13 @@
 //! Reads what a log shows.
 
-use super::*;
+use hook_core::{
+    names::Glob,
+    ports::log::{From, Log, LogError, LogState, PartitionState, Record, TopicFilter},
+};
+use hook_log::EmbeddedLog;
+
+use super::PATIENCE;
+use crate::model::cursor;
 
 pub(super) async fn patient<T>(future: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(PATIENCE, future).await.map_err(|_| format!("it hangs for {PATIENCE:?}"))
@@ -23,7 +30,7 @@ pub(super) async fn scan(log: &EmbeddedLog) -> Result<Vec<Record>, LogError> {
 pub(super) fn count_open(index: usize, state: &LogState) -> u64 {
     let (cursor, found) = (cursor(index), state.cursors.iter().find(|known| known.name == cursor(index).name));
     let Some(found) = found else { return 0 };
-    let of_partition = |known: &hook_core::ports::log::PartitionState| {
+    let of_partition = |known: &PartitionState| {
         let progress = found.partitions.iter().find(|progress| progress.topic == known.topic);
         let (watermark, above) = progress.map_or((0, 0), |progress| (progress.watermark, progress.done_above));
         known.end.saturating_sub(known.start.max(watermark)).saturating_sub(above)

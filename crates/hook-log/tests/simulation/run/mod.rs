@@ -7,44 +7,36 @@ mod look;
 mod send;
 
 use std::{
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use fastrand::Rng;
 use hook_core::{
     clock::Clock,
-    names::Glob,
-    ports::log::{
-        Append, Appended, Commit, Cursor, DedupKey, From, Log, LogError, LogState, NewRecord, Record, TopicFilter,
-    },
+    ports::log::{Log, LogError},
 };
-use hook_log::{EmbeddedLog, OpenError, Options, Steps};
+use hook_log::{EmbeddedLog, OpenError, Options};
 use hook_testkit::{
     ManualClock,
-    log_conformance::{DEAD_LETTERS, JOURNAL, positions, topic},
+    log_conformance::{DEAD_LETTERS, JOURNAL, topic},
 };
 use tokio::runtime::Runtime;
 
-use answer::{Answer, Asked, InFlight, Open, answers};
-use look::{count_open, open_records, patient, scan};
-use send::{chains_of, id};
+use answer::{Open, answers};
+use look::{open_records, patient, scan};
 
 use crate::{
     disk::SimulatedDisk,
-    machine::{Machine, Weather},
-    model::{Change, Checked, Fate, Model, TOPICS, When, chain_of, cursor, cursors, must, name_of, topic_index},
+    machine::Machine,
+    model::{Checked, Model, When, cursor, cursors},
     report::Report,
     scenario::Scenario,
 };
 
 /// What a read may take before the run is said to hang.
 const PATIENCE: Duration = Duration::from_secs(20);
-const KEY_LIFE: Duration = Duration::from_secs(600);
 
 /// A run that showed something wrong.
 pub(crate) struct Failure {

@@ -1,6 +1,20 @@
 //! Makes up events, and sends them.
 
-use super::*;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use hook_core::{
+    clock::Clock,
+    ports::log::{Append, Commit, DedupKey, Log, NewRecord, Position},
+};
+
+use super::{
+    World,
+    answer::{Answer, Asked, Open},
+};
+use crate::model::{Checked, TOPICS, chain_of, cursor, cursors, name_of, topic_index};
+
+/// How long a key counts that is sent again.
+const KEY_LIFE: Duration = Duration::from_secs(600);
 
 impl World {
     pub(super) fn append(&mut self, open: &mut Open) -> Checked {
@@ -79,7 +93,7 @@ impl World {
             for offset in partition.start..partition.end {
                 if self.rng.u8(..3) == 0 {
                     let topic = partition.topic.clone();
-                    done.push(hook_core::ports::log::Position { topic, partition: 0, offset });
+                    done.push(Position { topic, partition: 0, offset });
                 }
             }
         }
