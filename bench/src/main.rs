@@ -4,6 +4,7 @@ mod bounds;
 mod cases;
 mod machine;
 mod report;
+mod results;
 mod table;
 
 use std::{path::Path, process::ExitCode};
@@ -46,6 +47,8 @@ enum Case {
     Outage(outage::Options),
     /// What do poisoned keys cost the others?
     Poison(poison::Options),
+    /// Every measurement but the isolation: the table, scaling, outage, poison; a quarter of an hour and more
+    Results(results::Options),
     /// Is a good destination held up by a dead and a slow one beside it?
     Isolation(isolation::Arguments),
     /// Run `hook` itself, so that the pipeline is a process of its own.
@@ -80,6 +83,14 @@ fn main() -> ExitCode {
         Case::Poison(options) => run(async {
             let found = poison::measure(&options).await?;
             show_one(&options.common, &found, &found.to_markdown())
+        }),
+        Case::Results(options) => run(async {
+            let results = results::measure(&options).await;
+            print(&results, &results.to_markdown(), options.json, options.write.as_deref())?;
+            match results.are_incomplete() {
+                true => Err(Error::Unexpected("not everything could be measured".to_owned())),
+                false => Ok(()),
+            }
         }),
         Case::Isolation(arguments) => isolation::run(&arguments),
         Case::EchoServer => run(cases::echo::serve()),

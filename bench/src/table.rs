@@ -11,6 +11,7 @@ use crate::{
         Scale,
         backlog::{self, Plan},
         echo, end_to_end, fsync, ingest, middle,
+        options::Common,
     },
     machine::Machine,
     report::{BodyReport, Report, size},
@@ -27,6 +28,12 @@ const QUICK_BACKLOG: u64 = 20_000;
 /// A backlog's costs are measured in so many parts of it.
 const PARTS: u64 = 4;
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
+
+const ROUNDS: u32 = 3;
+const SECONDS: f64 = 5.0;
+const CONNECTIONS: u32 = 64;
+const KEYS: u32 = 10_000;
+const BACKLOG: u64 = 1_000_000;
 
 /// A case of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,19 +98,19 @@ pub(crate) struct Options {
     #[arg(long)]
     alone: bool,
     /// How often each case is measured; baseline and case take turns
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = ROUNDS)]
     rounds: u32,
     /// Seconds of a measurement, after a warm-up of a fifth of that
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: f64,
     /// Connections of the load
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = CONNECTIONS)]
     connections: u32,
     /// Ordering keys
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = KEYS)]
     keys: u32,
     /// Events of a backlog. With long bodies, as many of them as take 4 GiB
-    #[arg(long, value_name = "EVENTS", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "EVENTS", default_value_t = BACKLOG)]
     backlog: u64,
     /// Where data directories are made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
@@ -117,6 +124,23 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The defaults.
+    pub(crate) fn new(common: &Common) -> Self {
+        Self {
+            body: Body::Both,
+            quick: common.quick,
+            alone: false,
+            rounds: ROUNDS,
+            seconds: SECONDS,
+            connections: CONNECTIONS,
+            keys: KEYS,
+            backlog: BACKLOG,
+            dir: common.dir.clone(),
+            json: false,
+            write: None,
+        }
+    }
+
     /// The directory below which data directories are made.
     fn below(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(std::env::temp_dir)

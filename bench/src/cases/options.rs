@@ -12,7 +12,7 @@ pub(crate) struct Common {
     pub(crate) quick: bool,
     /// Where data directories are made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -22,6 +22,11 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// For a measurement among others, whose results are shown together.
+    pub(crate) fn new(quick: bool, dir: Option<PathBuf>) -> Self {
+        Self { quick, dir, json: false, write: None }
+    }
+
     /// 1 KiB bodies, 64 connections, 10,000 keys.
     pub(crate) fn scale(&self) -> Scale {
         Scale::new(self.dir.clone().unwrap_or_else(std::env::temp_dir))

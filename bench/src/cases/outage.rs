@@ -49,6 +49,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// So many minutes, at a rate for this machine.
+    pub(crate) fn new(common: &Common, minutes: f64) -> Self {
+        Self { minutes, rate: None, common: common.clone() }
+    }
+
     fn length(&self) -> Duration {
         if self.common.quick { QUICK } else { Duration::from_secs_f64((self.minutes * 60.0).clamp(5.0, 86_400.0)) }
     }

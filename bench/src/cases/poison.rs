@@ -24,6 +24,7 @@ const ONE_OF: u32 = 100;
 const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(20);
 const QUICK: Duration = Duration::from_secs(5);
+const ROUNDS: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The others' p99 may grow so much.
 const BOUND: f64 = 1.5;
@@ -35,10 +36,17 @@ pub(crate) struct Options {
     #[arg(long)]
     rate: Option<f64>,
     /// How often each of the two set-ups is measured; they take turns
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = ROUNDS)]
     rounds: u32,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+impl Options {
+    /// The defaults.
+    pub(crate) fn new(common: &Common) -> Self {
+        Self { rate: None, rounds: ROUNDS, common: common.clone() }
+    }
 }
 
 /// Both set-ups, round by round.

@@ -14,6 +14,7 @@ use crate::{report::per_second, table::note};
 
 /// Every set-up is measured in so many parts of its events.
 const PARTS: u64 = 4;
+const EVENTS: u64 = 400_000;
 const QUICK: u64 = 20_000;
 const FEW_KEYS: u32 = 100;
 /// With so small a segment there are many.
@@ -38,10 +39,17 @@ struct SetUp {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Events of each set-up
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = EVENTS)]
     events: u64,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+impl Options {
+    /// The defaults.
+    pub(crate) fn new(common: &Common) -> Self {
+        Self { events: EVENTS, common: common.clone() }
+    }
 }
 
 pub(crate) async fn measure(options: &Options) -> Result<Scaling, Error> {
