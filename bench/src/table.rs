@@ -24,6 +24,7 @@ const STEADY: f64 = 16_000.0;
 const STEADY_PART: f64 = 0.5;
 /// What a backlog of long bodies may take: more would measure the disk.
 const BACKLOG_BYTES: u64 = 4 << 30;
+const QUICK_SECONDS: f64 = 2.0;
 const QUICK_BACKLOG: u64 = 20_000;
 /// A backlog's costs are measured in so many parts of it.
 const PARTS: u64 = 4;
@@ -151,7 +152,8 @@ impl Options {
     }
 
     fn seconds(&self) -> f64 {
-        if self.quick { 2.0 } else { self.seconds.clamp(0.5, 3600.0) }
+        let most = if self.quick { QUICK_SECONDS } else { 3600.0 };
+        self.seconds.clamp(0.1, most)
     }
 
     fn scale(&self, body_bytes: usize) -> Scale {
