@@ -36,7 +36,7 @@ pub(crate) struct Digests {
 #[derive(Clone, Default)]
 pub(crate) struct Live {
     runs: Vec<Arc<Run>>,
-    /// Keys of sealed segments that no run has yet. They are newer than all runs.
+    /// Keys of sealed segments that no run has yet. Mostly newer than all runs; a segment whose run was lost is not.
     sealed: Vec<Sealed>,
 }
 
@@ -50,10 +50,18 @@ struct Sealed {
 impl Live {
     /// Who was the first with this key. The newest entry decides.
     pub(crate) fn first(&self, digest: &[u8; 16]) -> Result<Option<First>, RunError> {
-        if let Some(first) = self.sealed.iter().rev().find_map(|sealed| sealed.keys.get(digest)) {
-            return Ok(Some(first));
+        let mut runs = self.runs.iter().rev().peekable();
+        for sealed in self.sealed.iter().rev() {
+            while let Some(run) = runs.next_if(|run| *run.segments.start() > sealed.segment) {
+                if let Some(first) = run.find(digest)? {
+                    return Ok(Some(first));
+                }
+            }
+            if let Some(first) = sealed.keys.get(digest) {
+                return Ok(Some(first));
+            }
         }
-        for run in self.runs.iter().rev() {
+        for run in runs {
             if let Some(first) = run.find(digest)? {
                 return Ok(Some(first));
             }
@@ -70,7 +78,7 @@ impl Live {
     /// Since when every key that was stored is here until it expires; `None` where there is none.
     pub(crate) fn since_us(&self) -> Option<i64> {
         let sealed = self.sealed.iter().map(|sealed| sealed.since_us);
-        self.runs.iter().map(|run| run.since_us).chain(sealed).min()
+        self.runs.iter().filter(|run| run.count > 0).map(|run| run.since_us).chain(sealed).min()
     }
 }
 
@@ -152,23 +160,26 @@ impl Digests {
         let run = written().map_err(|source| RunError::Io { path: self.dir.clone(), source })?;
         self.change(|live| {
             live.sealed.remove(0);
-            live.runs.push(Arc::new(run));
+            let at = live.runs.partition_point(|known| known.segments.start() < segment);
+            live.runs.insert(at, Arc::new(run));
         });
         Ok(Some(*segment))
     }
 
-    /// Forgets what has expired and what is too much, then merges a few runs where there are too many. `true` where there
-    /// may be more to do.
-    pub(crate) fn tidy(&self, now_us: i64, is_ending: impl Fn() -> bool) -> Result<bool, RunError> {
+    /// Forgets what has expired and what is too much, then merges a few runs where there are too many. `oldest` is the oldest
+    /// segment that is kept. `true` where there may be more to do.
+    pub(crate) fn tidy(&self, oldest: u64, now_us: i64, is_ending: impl Fn() -> bool) -> Result<bool, RunError> {
         let live = self.live();
-        let is_too_much = live.len() > self.most_entries && live.runs.len() > 1;
-        let gone = live.runs.iter().position(|run| run.until_us <= now_us).or(is_too_much.then_some(0));
-        if let Some(at) = gone {
-            let run = &live.runs[at];
-            self.change(|live| drop(live.runs.remove(at)));
-            debug!(file = %run.path.display(), keys = run.count, expired = run.until_us <= now_us, "digest run removed");
-            self.remove(&run.path)?;
-            return Ok(true);
+        let is_too_much = live.len() > self.most_entries;
+        let is_gone = |run: &Run| *run.segments.end() < oldest && run.until_us <= now_us;
+        let is_useless = |run: &Run| run.count > 0 && (run.until_us <= now_us || is_too_much);
+        if let Some(at) = live.runs.iter().position(|run| is_gone(run) || is_useless(run)) {
+            return self.forget(at, oldest).map(|()| true);
+        }
+        // Between runs, nothing may be missing that is still to come.
+        let newest = live.runs.last().map_or(0, |run| *run.segments.end());
+        if live.sealed.iter().any(|sealed| sealed.segment < newest) {
+            return Ok(false);
         }
         let counts: Vec<u64> = live.runs.iter().map(|run| run.count).collect();
         let Some(range) = choose(&counts, self.most_entries / RUN_SHARE) else { return Ok(false) };
@@ -177,6 +188,22 @@ impl Digests {
         self.change(|live| drop(live.runs.splice(range, [Arc::new(merged)])));
         inputs.iter().try_for_each(|run| self.remove(&run.path))?;
         Ok(true)
+    }
+
+    /// Forgets the keys of a run. As long as one of its segments is there, an empty run stays in its place: without one, the
+    /// segments would be read for their keys when the log opens.
+    fn forget(&self, at: usize, oldest: u64) -> Result<(), RunError> {
+        let run = Arc::clone(&self.live().runs[at]);
+        debug!(file = %run.path.display(), keys = run.count, "deduplication keys forgotten");
+        if *run.segments.end() < oldest {
+            self.change(|live| drop(live.runs.remove(at)));
+            return self.remove(&run.path);
+        }
+        let (disk, segments) = (&*self.disk, run.segments.clone());
+        let empty = RunWriter::begin(disk, &self.dir, self.chain, segments, 0, i64::MAX).and_then(RunWriter::finish);
+        let empty = empty.map_err(|source| RunError::Io { path: run.path.clone(), source })?;
+        self.change(|live| live.runs[at] = Arc::new(empty));
+        Ok(())
     }
 
     /// Reads everything that is not in memory. Returns what is damaged.

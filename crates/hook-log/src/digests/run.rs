@@ -218,9 +218,34 @@ fn decode_page(page: &[u8; PAGE_BYTES]) -> Option<Vec<Entry>> {
     entries.collect()
 }
 
+/// A file that goes when it is not finished: where the disk is full, its space is wanted.
+struct Unfinished<'d> {
+    disk: &'d dyn Disk,
+    path: Option<PathBuf>,
+}
+
+impl Unfinished<'_> {
+    fn becomes(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(unfinished) = &self.path {
+            self.disk.rename(unfinished, path)?;
+        }
+        self.path = None;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // What is left would be removed when the log opens.
+            let _ = self.disk.remove(path);
+        }
+    }
+}
+
 /// A run that is being written, its entries coming by digest.
 pub(super) struct RunWriter<'d> {
-    disk: &'d dyn Disk,
+    unfinished: Unfinished<'d>,
     dir: &'d Path,
     header: Header,
     file: Arc<dyn DiskFile>,
@@ -241,11 +266,12 @@ impl<'d> RunWriter<'d> {
         at_most: u64,
         since_us: i64,
     ) -> io::Result<Self> {
+        let unfinished = Unfinished { disk, path: Some(dir.join(unfinished_name(&run_name(&segments)))) };
         let file = disk.create(&dir.join(unfinished_name(&run_name(&segments))))?;
         let filter = Filter::for_keys(usize::try_from(at_most).unwrap_or(usize::MAX));
         let header = Header { chain, segments, count: 0, since_us, until_us: i64::MIN, filter_bytes: 0, filter_crc: 0 };
         let (page, position) = ([0; PAGE_BYTES], PAGE_BYTES as u64);
-        Ok(Self { disk, dir, header, file, filter, page, in_page: 0, position, unsynced: 0 })
+        Ok(Self { unfinished, dir, header, file, filter, page, in_page: 0, position, unsynced: 0 })
     }
 
     pub(super) fn push(&mut self, entry: &Entry) -> io::Result<()> {
@@ -291,8 +317,8 @@ impl<'d> RunWriter<'d> {
         self.file.sync_data()?;
         let Header { segments, count, since_us, until_us, .. } = self.header;
         let path = self.dir.join(run_name(&segments));
-        self.disk.rename(&self.dir.join(unfinished_name(&run_name(&segments))), &path)?;
-        self.disk.sync_dir(self.dir)?;
+        self.unfinished.becomes(&path)?;
+        self.unfinished.disk.sync_dir(self.dir)?;
         Ok(Run { segments, count, since_us, until_us, path, file: self.file, filter: self.filter })
     }
 }

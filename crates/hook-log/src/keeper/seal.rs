@@ -23,7 +23,8 @@ impl Kept {
             self.mark(segment, |segment| segment.has_run = true);
         }
         let is_ending = || self.chain.shared.keeper.is_closed();
-        while !is_ending() && digests.tidy(self.chain.now_us(), is_ending).map_err(io_error)? {}
+        let oldest = self.chain.state().segments.front().map_or(0, |oldest| oldest.number);
+        while !is_ending() && digests.tidy(oldest, self.chain.now_us(), is_ending).map_err(io_error)? {}
         Ok(PERIOD)
     }
 

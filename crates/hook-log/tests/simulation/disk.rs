@@ -110,8 +110,8 @@ impl DiskFile for SimulatedFile {
         let grows = (position + bytes.len() as u64).saturating_sub(length);
         let fits = machine.room(grows);
         let taken = match fate {
-            Fate::Failed => machine.rng.usize(..=bytes.len()).min(bytes.len() - (grows - fits) as usize),
-            _ => bytes.len() - (grows - fits) as usize,
+            Fate::Failed => machine.rng.usize(..=bytes.len()).min(bytes.len().saturating_sub((grows - fits) as usize)),
+            _ => bytes.len().saturating_sub((grows - fits) as usize),
         };
         machine.note(|| format!("    write {} {position} +{taken} of {}", self.path.display(), bytes.len()));
         machine.files[self.number].write(&bytes[..taken], position);

@@ -57,6 +57,10 @@ impl World {
         self.note(|| "step".to_owned());
         self.model.step += 1;
         open.steps.step();
+        if self.rng.u8(..3) == 0 {
+            self.note(|| "keep".to_owned());
+            open.steps.keep();
+        }
         self.poll(open)?;
         self.model.watch(&open.log.state());
         Ok(())
