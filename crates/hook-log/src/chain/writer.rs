@@ -289,11 +289,12 @@ impl Writer {
     /// The last batch says that everything before it is durable: from now on a bad spot in it is damage.
     fn finish(&mut self) -> io::Result<()> {
         let dirty = self.chain.state().take_dirty();
-        if !self.active.is_trusted && !dirty.is_empty() {
-            // The snapshot that the next segment begins with has the progress.
-            return self.make_room(0);
+        let is_durable = dirty.is_empty() && self.active.end == self.active.durable;
+        if !self.active.is_trusted {
+            // Where progress was written that no sync has reached, the snapshot that the next segment begins with has it.
+            return if is_durable { Ok(()) } else { self.make_room(0) };
         }
-        if !self.active.is_trusted || (self.active.end == self.opened_at && dirty.is_empty()) {
+        if self.active.end == self.opened_at && dirty.is_empty() {
             return Ok(());
         }
         self.active.sync()?;
