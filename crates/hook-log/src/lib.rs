@@ -14,9 +14,11 @@
 //! | `keeper` | indexes of sealed segments, retention, and a paced look at what nobody reads |
 //! | `read` | subscriptions, scans and single records |
 //! | `steps` | a log without threads, for simulations: it works when it is told to |
+//! | [`check`] | a log from outside: survey, verify, repair |
 //! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
 
 mod chain;
+pub mod check;
 mod digests;
 pub mod disk;
 mod embedded;

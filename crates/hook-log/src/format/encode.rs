@@ -8,7 +8,7 @@ use hook_core::{
     ports::log::{DedupKey, NewRecord},
 };
 
-use super::frame::{PREFIX, checksum, kind};
+use super::frame::{COMMON, PREFIX, checksum, kind};
 
 /// A batch that is being written. It is one only after [`Encoder::end`].
 pub(crate) struct Encoder<'a> {
@@ -100,6 +100,31 @@ impl<'a> Encoder<'a> {
 
     pub(crate) fn snapshot(&mut self) {
         self.frame(kind::SNAPSHOT, |_| {});
+    }
+
+    /// The same, with so many bytes that nobody reads behind it: a repair keeps every batch at its position.
+    pub(crate) fn padded_snapshot(&mut self, padding: usize) {
+        self.frame(kind::SNAPSHOT, |buffer| buffer.put_bytes(0, padding));
+    }
+
+    /// Says that these offsets were lost, with so many bytes that nobody reads behind it.
+    pub(crate) fn lost(&mut self, topic: &TopicName, partition: u32, offsets: Range<u64>, padding: usize) {
+        self.frame(kind::LOST, |buffer| {
+            put_partition(buffer, topic, partition);
+            buffer.put_u64_le(offsets.start);
+            buffer.put_u64_le(offsets.end);
+            buffer.put_bytes(0, padding);
+        });
+    }
+
+    /// Says nothing, in a frame with so many bytes behind its kind and batch start.
+    pub(crate) fn filler(&mut self, bytes: usize) {
+        self.frame(kind::FILLER, |buffer| buffer.put_bytes(0, bytes));
+    }
+
+    /// A frame of another batch, given by its payload.
+    pub(crate) fn copied(&mut self, payload: &[u8]) {
+        self.frame(payload[0], |buffer| buffer.put_slice(&payload[COMMON..]));
     }
 
     /// Ends the batch. `synced` is the position up to which the segment is known to be durable.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::fields::Fields;
 
 /// Length and checksum.
-pub(super) const PREFIX: usize = 8;
+pub(crate) const PREFIX: usize = 8;
 /// Kind and batch start.
-pub(super) const COMMON: usize = 9;
+pub(crate) const COMMON: usize = 9;
 /// The length of a batch end.
-pub(super) const END_LENGTH: u32 = (COMMON + 4 + 8) as u32;
+pub(crate) const END_LENGTH: u32 = (COMMON + 4 + 8) as u32;
 /// The bytes of a batch that has no other frame than its end.
 pub(crate) const EMPTY_BATCH_BYTES: u64 = PREFIX as u64 + END_LENGTH as u64;
 
@@ -23,6 +23,8 @@ pub(super) mod kind {
     pub(in super::super) const PARTITION_END: u8 = 7;
     pub(in super::super) const SNAPSHOT: u8 = 8;
     pub(in super::super) const BATCH_END: u8 = 9;
+    pub(in super::super) const LOST: u8 = 10;
+    pub(in super::super) const FILLER: u8 = 11;
 }
 
 /// What a frame says.
@@ -37,6 +39,8 @@ pub(crate) enum Frame<'a> {
     PartitionEnd { topic: &'a str, partition: u32, end: u64 },
     Snapshot,
     BatchEnd { frames: u32, synced: u64 },
+    Lost { topic: &'a str, partition: u32, first: u64, end: u64 },
+    Filler,
 }
 
 /// A record.
@@ -143,6 +147,10 @@ pub(crate) fn parse(payload: &[u8]) -> Option<(u64, Frame<'_>)> {
         }
         kind::SNAPSHOT => Frame::Snapshot,
         kind::BATCH_END => Frame::BatchEnd { frames: fields.u32()?, synced: fields.u64()? },
+        kind::LOST => {
+            Frame::Lost { topic: fields.topic()?, partition: fields.u32()?, first: fields.u64()?, end: fields.u64()? }
+        }
+        kind::FILLER => Frame::Filler,
         _ => return None,
     };
     Some((batch_start, frame))

@@ -1,6 +1,6 @@
 //! Walks over the frames of a chain: from memory at the tail, elsewhere in chunks from disk whose checksums are checked.
 
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, io, ops::Range, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use hook_core::{
@@ -26,6 +26,8 @@ pub(crate) struct Reader {
     at: Place,
     chunk: Chunk,
     file: Option<(u64, Arc<dyn DiskFile>)>,
+    /// Offsets that it has passed and that a repair says were lost.
+    lost: Vec<(TopicName, u32, Range<u64>)>,
 }
 
 /// What stands between a reader and the next frame.
@@ -49,11 +51,16 @@ struct Extent {
 
 impl Reader {
     pub(crate) fn new(chain: Arc<Chain>, at: Place) -> Self {
-        Self { chain, at, chunk: Chunk::default(), file: None }
+        Self { chain, at, chunk: Chunk::default(), file: None, lost: Vec::new() }
     }
 
     pub(crate) fn chain(&self) -> &Arc<Chain> {
         &self.chain
+    }
+
+    /// Takes the offsets that it has passed and that a repair says were lost: nobody will ever have done them otherwise.
+    pub(crate) fn take_lost(&mut self) -> Vec<(TopicName, u32, Range<u64>)> {
+        std::mem::take(&mut self.lost)
     }
 
     /// Goes to another place.
@@ -134,11 +141,20 @@ impl Reader {
             };
             let frame = split(rest).ok_or_else(damage)?;
             let (_, content) = parse(frame.payload).ok_or_else(damage)?;
-            if let Frame::Data(data) = content
-                && let Some(topic) = topics.find(data.topic)
-                && wanted(topic, &data)
-            {
-                records.push(record(&self.chunk.bytes, topic.clone(), &data));
+            match content {
+                Frame::Data(data) => {
+                    if let Some(topic) = topics.find(data.topic)
+                        && wanted(topic, &data)
+                    {
+                        records.push(record(&self.chunk.bytes, topic.clone(), &data));
+                    }
+                }
+                Frame::Lost { topic, partition, first, end } => {
+                    if let Some(topic) = topics.find(topic) {
+                        self.lost.push((topic.clone(), partition, first..end));
+                    }
+                }
+                _ => {}
             }
             self.at.position += frame.size as u64;
         }

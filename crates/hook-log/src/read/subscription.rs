@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hook_core::{
     names::CursorName,
     ports::log::{LogError, Record, TopicFilter},
+    progress::Ranges,
 };
 use tokio::sync::watch;
 
@@ -37,6 +38,7 @@ impl ChainSubscription {
         loop {
             let tip = self.reader.chain().state().tip();
             let mut records = self.reader.gather(tip, max, &mut self.topics, |_, _| true).await?;
+            self.pass_lost()?;
             if records.is_empty() {
                 return Ok(records);
             }
@@ -55,6 +57,18 @@ impl ChainSubscription {
                 return Ok(records);
             }
         }
+    }
+}
+
+impl ChainSubscription {
+    /// What was lost is done: a watermark that waited for it would never move again, and keep every later segment.
+    fn pass_lost(&mut self) -> Result<(), LogError> {
+        for (topic, partition, offsets) in self.reader.take_lost() {
+            let mut done = Ranges::default();
+            done.insert(offsets);
+            self.reader.chain().finish(&self.cursor, topic.as_str(), partition, &done)?;
+        }
+        Ok(())
     }
 }
 

@@ -94,7 +94,17 @@ impl State {
                 }
             }
             Frame::Snapshot => self.cursors.clear(),
-            Frame::BatchEnd { .. } => {}
+            Frame::Lost { topic, partition, first, end } => {
+                let index = self.known_or_new(topic, partition, first)?;
+                if self.partitions[index].end != first || end < first {
+                    return Err("lost records whose offsets are not the next ones");
+                }
+                self.partitions[index].skip(place, end);
+                if let Some(active) = self.segments.back_mut().filter(|_| end > first) {
+                    active.skip(index, first, end - 1);
+                }
+            }
+            Frame::BatchEnd { .. } | Frame::Filler => {}
         }
         Ok(())
     }

@@ -38,14 +38,24 @@ impl Partition {
 
     /// Takes the next record in.
     pub(super) fn push(&mut self, place: Place, time_us: i64) {
+        self.enter(place);
+        self.latest_us = self.latest_us.max(time_us);
+        self.end += 1;
+    }
+
+    /// Takes in that the records up to `end` were lost. Whoever reads them is led to the frame that says so.
+    pub(super) fn skip(&mut self, place: Place, end: u64) {
+        self.enter(place);
+        self.end = end;
+    }
+
+    fn enter(&mut self, place: Place) {
         let is_far = self.index.back().is_none_or(|last| {
             last.place.segment != place.segment || place.position - last.place.position >= INDEX_STRIDE
         });
         if is_far {
             self.index.push_back(Entry { place, offset: self.end, latest_before_us: self.latest_us });
         }
-        self.latest_us = self.latest_us.max(time_us);
-        self.end += 1;
     }
 
     /// Takes all its records of a sealed segment in.

@@ -57,9 +57,14 @@ impl Segment {
     pub(super) fn push(&mut self, partition: usize, offset: u64, time_us: i64) {
         self.latest_us = if self.has_records { self.latest_us.max(time_us) } else { time_us };
         self.has_records = true;
+        self.skip(partition, offset, offset);
+    }
+
+    /// Takes in offsets that stand in it: records, or the word that they were lost.
+    pub(super) fn skip(&mut self, partition: usize, first: u64, last: u64) {
         match self.spans.iter_mut().find(|(index, ..)| *index == partition) {
-            Some((.., last)) => *last = offset,
-            None => self.spans.push((partition, offset, offset)),
+            Some((.., known)) => *known = last,
+            None => self.spans.push((partition, first, last)),
         }
     }
 }

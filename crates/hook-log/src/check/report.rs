@@ -1,0 +1,92 @@
+//! What a check has found.
+
+use std::path::PathBuf;
+
+use hook_core::names::TopicName;
+use serde::Serialize;
+
+/// What a check of a whole log has found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Chain by chain.
+    pub chains: Vec<ChainReport>,
+}
+
+impl Report {
+    /// Every damage, chain by chain, by place.
+    pub fn damages(&self) -> impl Iterator<Item = &Finding> {
+        self.chains.iter().flat_map(|chain| &chain.damages)
+    }
+
+    /// Whether anything is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.damages().next().is_some()
+    }
+}
+
+/// What a check of one chain has found.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChainReport {
+    /// The name of the chain's folder.
+    pub chain: &'static str,
+    /// How many segments were read.
+    pub segments: u64,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// How many records can be read.
+    pub records: u64,
+    /// How many deduplication keys can be read. Some may have expired, or stand there twice.
+    pub keys: u64,
+    /// What is damaged.
+    pub damages: Vec<Finding>,
+    /// What a crash left behind the last whole batch, or what the owner writes at this moment. It is no damage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub torn_tail: Option<TornTail>,
+}
+
+/// Bytes that were durable once and are wrong.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the first bad byte can be.
+    pub position: u64,
+    /// Where the next good batch begins, or the valid part of the file ends.
+    pub end: u64,
+    /// What is wrong.
+    pub what: &'static str,
+    /// The records that are lost.
+    pub lost: Vec<Lost>,
+    /// Records among the damaged ones that can still be read, and that a repair keeps.
+    pub kept_records: u64,
+    /// Whether deduplication keys or progress of cursors may have stood there too.
+    pub other_lost: bool,
+    /// Whether a repair can do something about it.
+    pub can_be_repaired: bool,
+}
+
+/// Records of one partition that are lost, from offset to offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: u32,
+    /// The first offset.
+    pub first: u64,
+    /// The offset behind the last.
+    pub end: u64,
+    /// Whether there were exactly so many. Otherwise nothing tells how many there were, but not more.
+    pub is_exact: bool,
+}
+
+/// What stands behind the last whole batch and was never acknowledged.
+#[derive(Debug, Clone, Serialize)]
+pub struct TornTail {
+    /// The file.
+    pub file: PathBuf,
+    /// Where it begins.
+    pub position: u64,
+    /// How long it is.
+    pub bytes: u64,
+}
