@@ -9,6 +9,9 @@ pub const FAILURE: u8 = 1;
 /// The command line cannot be read: an unknown flag, a missing argument.
 pub const USAGE: u8 = 2;
 
+/// The log is damaged: `hook log verify` has found it, or `hook log repair` has not repaired it.
+pub const DAMAGED: u8 = 3;
+
 /// Why a command ends early. What there was to say has been said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -16,6 +19,8 @@ pub enum Exit {
     Failure,
     /// With [`USAGE`].
     Usage,
+    /// With [`DAMAGED`].
+    Damaged,
     /// Whoever read the output went away, as in `hook events list | head`: they have what they wanted.
     OutputClosed,
 }
@@ -25,6 +30,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Failure => FAILURE,
             Exit::Usage => USAGE,
+            Exit::Damaged => DAMAGED,
             Exit::OutputClosed => OK,
         })
     }

@@ -7,7 +7,7 @@
 //! | [`load`] | what a running command starts from: contract, environment, plan |
 //! | [`discovery`], [`options`] | which contract is meant; what its check is given beside the text |
 //! | [`environment`], [`secretless`] | values in layers, each with its origin; what the environment silently lacks |
-//! | [`data_directory`] | where the log is kept |
+//! | [`data_directory`], [`readers`] | where the log is kept; what the cursors of a plan read |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
 //! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
@@ -30,6 +30,7 @@ pub mod options;
 pub mod output;
 pub mod owner;
 pub mod pipeline;
+pub mod readers;
 mod redaction;
 pub mod report;
 pub mod secretless;
@@ -57,7 +58,8 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Values come from flags, then from the profile's env, then from env files, then from the process environment.
-Exit codes: 0 all is well, 1 something is wrong (what, is on stderr, or with --json on stdout), 2 wrong usage.";
+Exit codes: 0 all is well, 1 something is wrong (what, is on stderr, or with --json on stdout), 2 wrong usage,
+3 the log is damaged.";
 
 /// Runs the command line with the drivers of a catalog, and says how the process is to end.
 pub fn run(catalog: Catalog, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -20,6 +20,7 @@ pub struct Output {
     is_json: bool,
     stdout_has_color: bool,
     stderr_has_color: bool,
+    stderr_is_terminal: bool,
 }
 
 impl Output {
@@ -29,6 +30,7 @@ impl Output {
             is_json,
             stdout_has_color: has_color(color, io::stdout().is_terminal()),
             stderr_has_color: has_color(color, io::stderr().is_terminal()),
+            stderr_is_terminal: io::stderr().is_terminal(),
         }
     }
 
@@ -92,6 +94,21 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
+    /// Asks something on stderr; the answer comes on the same line.
+    pub fn ask(&self, question: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+    }
+
+    /// Shows on stderr, where that is a terminal, how far something has come; in place of what was shown before. An empty
+    /// line takes it away.
+    pub fn progress(&self, line: &str) {
+        if self.stderr_is_terminal {
+            let mut stderr = io::stderr().lock();
+            let _ = write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush());
+        }
+    }
+
     /// Writes what went wrong to stderr.
     pub fn error(&self, message: &str) {
         const ERROR: Style = anstyle::AnsiColor::Red.on_default().bold();
@@ -105,6 +122,21 @@ impl Output {
         self.error(&format!("could not write to stdout: {error}"));
         Exit::Failure
     }
+}
+
+/// Bytes as people read them.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
 }
 
 /// Milliseconds, to the microsecond: more digits only make an answer harder to read.
@@ -153,6 +185,11 @@ mod tests {
     #[test]
     fn milliseconds_have_three_decimals() {
         assert_eq!([1_234_567, 500_000, 12_499].map(|nanos| millis(Duration::from_nanos(nanos))), [1.235, 0.5, 0.012]);
+    }
+
+    #[test]
+    fn sizes_have_a_unit_that_fits() {
+        assert_eq!([0, 1023, 1536, 64 << 20, 3 << 30].map(size), ["0 B", "1023 B", "1.5 KiB", "64.0 MiB", "3.0 GiB"]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Reaches the log for a question: over the admin socket of the pipeline that owns it, or read-only where none runs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hook_admin::{
     query::OwnTopics,
@@ -37,14 +40,11 @@ pub enum Owner {
 impl Owner {
     /// Finds whoever can answer.
     pub async fn find(context: &Context, flag: &Flag) -> Result<Self, Exit> {
-        let (client, plan, directory) = Self::locate(context, flag)?;
+        let Located { client, plan, directory } = locate(context, flag)?;
         if client.is_running().await {
             return Ok(Self::Running(client));
         }
-        if !directory.is_dir() {
-            context.output.error(&format!("no pipeline has run in {}: start one with `hook up`", directory.display()));
-            return Err(Exit::Failure);
-        }
+        must_exist(context, &directory)?;
         let clock: SharedClock = Arc::new(SystemClock);
         let options = pipeline::log_options(&plan, &directory, &clock);
         let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open_read_only(options)).await;
@@ -55,20 +55,39 @@ impl Owner {
 
     /// The running pipeline; where none runs, says how to start it.
     pub async fn running(context: &Context, flag: &Flag) -> Result<Client, Exit> {
-        let (client, _, directory) = Self::locate(context, flag)?;
+        let Located { client, directory, .. } = locate(context, flag)?;
         if client.is_running().await {
             return Ok(client);
         }
         let directory = directory.display();
         Err(fail(context, &format!("no pipeline runs on {directory}: start it with `hook up`, or name its --data-dir")))
     }
+}
 
-    fn locate(context: &Context, flag: &Flag) -> Result<(Client, Plan, PathBuf), Exit> {
-        let loaded = load::load(context, &[])?;
-        let found = data_directory::locate(flag, &loaded.environment, &loaded.plan.app.id);
-        let directory = found.map_err(|problem| context.refuse(&[problem], None))?;
-        Ok((Client::new(&directory.path), loaded.plan, directory.path))
+/// A log, and who may own it.
+pub struct Located {
+    /// Reaches the owner, where there is one.
+    pub client: Client,
+    /// The plan of the contract.
+    pub plan: Plan,
+    /// The data directory. It may not exist.
+    pub directory: PathBuf,
+}
+
+/// Finds the log of a contract.
+pub fn locate(context: &Context, flag: &Flag) -> Result<Located, Exit> {
+    let loaded = load::load(context, &[])?;
+    let found = data_directory::locate(flag, &loaded.environment, &loaded.plan.app.id);
+    let directory = found.map_err(|problem| context.refuse(&[problem], None))?.path;
+    Ok(Located { client: Client::new(&directory), plan: loaded.plan, directory })
+}
+
+/// Says so where there is no data directory.
+pub fn must_exist(context: &Context, directory: &Path) -> Result<(), Exit> {
+    if directory.is_dir() {
+        return Ok(());
     }
+    Err(fail(context, &format!("no pipeline has run in {}: start one with `hook up`", directory.display())))
 }
 
 /// The topics of a plan that are the pipeline's own.

@@ -141,7 +141,7 @@ pub fn not_opened(directory: &Path, error: &OpenError) -> Box<Problem> {
         OpenError::Damaged(_) => Problem::error(
             &codes::LOG_NOT_OPENED,
             chain(error),
-            "nothing was changed: copy the data directory, put the file back from a backup, or begin anew with another --data-dir",
+            "nothing was changed: `hook log verify` finds all that is damaged, `hook log repair` says what is lost and makes the log open again; or put the file back from a backup",
         ),
         error => Problem::error(
             &codes::LOG_NOT_OPENED,

@@ -3,8 +3,8 @@
 use hook_admin::socket::ClientError;
 use hook_contract::plan::Plan;
 use hook_core::{
-    names::CursorName,
-    ports::log::{CursorState, LogState},
+    names::{CursorName, TopicName},
+    ports::log::{Cursor, CursorProgress, CursorState, LogState, PartitionState},
 };
 use hook_runtime::cursors;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::{
     exit::Exit,
     load,
     owner::{Owner, block_on, fail, failed},
+    readers,
 };
 
 /// Cursors: how far each destination has come
@@ -54,8 +55,22 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
 struct Listed<'a> {
     #[serde(flatten)]
     cursor: &'a CursorState,
+    /// How many records it has not done.
+    behind: u64,
+    /// Whether what it has not done is kept, however old it is.
+    pins: bool,
     /// Whether nothing reads with it.
     orphan: bool,
+    #[serde(skip)]
+    places: Vec<Reading>,
+}
+
+/// A place of a cursor.
+struct Reading {
+    topic: TopicName,
+    watermark: u64,
+    done_above: u64,
+    behind: u64,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +78,8 @@ struct Running {
     log: LogState,
 }
 
-async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
+/// Lists every cursor.
+pub(super) async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
     let (state, plan) = match Owner::find(context, flag).await? {
         Owner::Running(client) => {
             let running: Running = client.get_json("/status").await.map_err(|error| failed(context, &error))?;
@@ -71,33 +87,62 @@ async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
         }
         Owner::Resting { log, plan } => (log.state(), *plan),
     };
-    let active = cursors::active(&plan);
-    let listed = state.cursors.iter().map(|cursor| Listed { cursor, orphan: !active.contains(&cursor.name) });
+    let (active, pinning) = (readers::active(&plan), cursors::pinning(&plan));
+    let known = cursors::active(&plan);
+    let listed = state.cursors.iter().map(|cursor| {
+        let places = places(cursor, &state, active.iter().find(|active| active.name == cursor.name));
+        Listed {
+            behind: places.iter().map(|place| place.behind).sum(),
+            pins: pinning.contains(&cursor.name),
+            orphan: !known.contains(&cursor.name),
+            cursor,
+            places,
+        }
+    });
     if context.output.is_json() {
         return listed.into_iter().try_for_each(|listed| context.output.json(&listed));
     }
-    let rows: Vec<_> = listed.flat_map(|listed| rows(&listed, &state, &plan)).collect();
+    let rows: Vec<_> = listed.flat_map(|listed| rows(&listed, &plan)).collect();
     match rows.is_empty() {
         true => context.output.line("no cursors"),
-        false => context.output.table(&rows),
+        false => context.output.titled_table(["cursor", "topic", "done up to", "and above", "behind", ""], &rows),
     }
 }
 
-/// One row a topic.
-fn rows(listed: &Listed<'_>, state: &LogState, plan: &Plan) -> Vec<[String; 4]> {
-    let name = listed.cursor.name.to_string();
-    let orphan = if listed.orphan { format!("orphan of {}", plan.app.id) } else { String::new() };
-    if listed.cursor.partitions.is_empty() {
-        return vec![[name, String::new(), "at the beginning".to_owned(), orphan]];
-    }
-    let row = |progress: &hook_core::ports::log::CursorProgress| {
-        let end = state.partitions.iter().find(|partition| partition.topic == progress.topic);
-        let left = end.map_or(0, |partition| {
-            partition.end.saturating_sub(progress.watermark.max(partition.start)).saturating_sub(progress.done_above)
-        });
-        [name.clone(), format!("{}@{}", progress.topic, progress.watermark), format!("{left} to go"), orphan.clone()]
+/// Where a cursor stands in each topic: those in which it has done something, and those that it reads.
+fn places(cursor: &CursorState, state: &LogState, reads: Option<&Cursor>) -> Vec<Reading> {
+    let place = |partition: &PartitionState| {
+        let is_here =
+            |progress: &&CursorProgress| progress.topic == partition.topic && progress.partition == partition.partition;
+        let progress = cursor.partitions.iter().find(is_here);
+        if progress.is_none() && !reads.is_some_and(|cursor| cursor.topics.matches(&partition.topic)) {
+            return None;
+        }
+        let (watermark, done_above) = progress.map_or((0, 0), |progress| (progress.watermark, progress.done_above));
+        let behind = partition.end.saturating_sub(watermark.max(partition.start)).saturating_sub(done_above);
+        Some(Reading { topic: partition.topic.clone(), watermark, done_above, behind })
     };
-    listed.cursor.partitions.iter().map(row).collect()
+    state.partitions.iter().filter_map(place).collect()
+}
+
+/// One row a topic.
+fn rows(listed: &Listed<'_>, plan: &Plan) -> Vec<[String; 6]> {
+    let name = listed.cursor.name.to_string();
+    let role = match (listed.orphan, listed.pins) {
+        (true, _) => format!("orphan of {}", plan.app.id),
+        (false, true) => "pins".to_owned(),
+        (false, false) => String::new(),
+    };
+    if listed.places.is_empty() {
+        let [none, zero] = ["-", "0"].map(str::to_owned);
+        return vec![[name, none.clone(), none.clone(), none, zero, role]];
+    }
+    let row = |place: &Reading| {
+        let numbers = [place.watermark, place.done_above, place.behind].map(|number| number.to_string());
+        let [watermark, above, behind] = numbers;
+        [name.clone(), place.topic.to_string(), watermark, above, behind, role.clone()]
+    };
+    listed.places.iter().map(row).collect()
 }
 
 async fn delete(context: &Context, flag: &Flag, name: &CursorName) -> Result<(), Exit> {

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod dlq;
 pub mod events;
 pub mod explain;
+pub mod log;
 pub mod replay;
 pub mod run;
 pub mod send;
@@ -36,6 +37,7 @@ pub enum Command {
     Dlq(dlq::Arguments),
     Replay(replay::Arguments),
     Cursors(cursors::Arguments),
+    Log(log::Arguments),
     Config(config::Arguments),
     Test(test::Arguments),
     Debug(debug::Arguments),
@@ -56,6 +58,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Dlq(arguments) => dlq::run(context, arguments),
         Command::Replay(arguments) => replay::run(context, arguments),
         Command::Cursors(arguments) => cursors::run(context, arguments),
+        Command::Log(arguments) => log::run(context, arguments),
         Command::Test(arguments) => test::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Debug(arguments) => debug::run(context, arguments),
