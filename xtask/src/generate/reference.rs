@@ -107,7 +107,8 @@ fn join(values: impl Iterator<Item = String>) -> String {
 fn commands(mut root: Command) -> String {
     root.build();
     let mut page = String::from("# Commands\n\n");
-    page += "`hook help COMMAND` says the same on a terminal. Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage.\n";
+    page += "`hook help COMMAND` says the same on a terminal. Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage, \
+             3 the log is damaged.\n";
     page += "\n## Options of every command\n\n";
     page += &options(root.get_arguments().filter(|argument| argument.is_global_set()));
     let everywhere: Vec<&Id> = root.get_arguments().map(Arg::get_id).collect();

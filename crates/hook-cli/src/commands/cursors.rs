@@ -105,7 +105,9 @@ pub(super) async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
     let rows: Vec<_> = listed.flat_map(|listed| rows(&listed, &plan)).collect();
     match rows.is_empty() {
         true => context.output.line("no cursors"),
-        false => context.output.titled_table(["cursor", "topic", "done up to", "and above", "behind", ""], &rows),
+        false => {
+            context.output.titled_table(["cursor", "topic", "done up to", "and above", "behind", "retention"], &rows)
+        }
     }
 }
 

@@ -144,7 +144,9 @@ pub static LOG_NOT_OPENED: Code = Code {
     title: "The log cannot be opened",
     is_security_critical: true,
     about: "The data directory cannot be written, or what is stored in it is damaged. The message names the file and, for \
-            damage, the position. Nothing is changed: what is there can be copied away before anything else is tried.",
+            damage, the position. Nothing is changed: what is there can be copied away before anything else is tried. \
+            `hook log verify` finds all that is damaged; `hook log repair` says which records are lost and makes the log \
+            open again with all the others.",
     wrong: "",
     right: "",
 };

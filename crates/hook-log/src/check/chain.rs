@@ -2,7 +2,7 @@
 
 use std::{collections::hash_map::RandomState, hash::BuildHasher, io, ops::Range, path::Path};
 
-use hook_core::names::TopicName;
+use hook_core::names::{CursorName, TopicName};
 
 use super::{
     fold::{Contradiction, Fold, Snapshot},
@@ -222,7 +222,17 @@ impl Check<'_> {
         finding.kept_records =
             bad.kept.iter().filter(|fact| matches!(fact.content, Content::Record { .. })).count() as u64;
         let wound = self.fold.hurt(bad.holes, Some(room), is_beginning && !self.has_begun);
-        finding.other_lost = !bad.dropped.is_empty() || self.fold.wounds[wound].may_have_held_others();
+        finding.other_lost = self.fold.wounds[wound].may_have_held_others();
+        for fact in &bad.dropped {
+            match &fact.content {
+                Content::Seen { keys } => finding.dropped_keys += keys,
+                Content::Done { cursor, .. } => {
+                    let is_new = |name: &CursorName| !finding.dropped_progress.contains(name);
+                    finding.dropped_progress.extend(CursorName::new(&**cursor).ok().filter(is_new));
+                }
+                _ => {}
+            }
+        }
         let contradictions = self.fold.apply_kept(&bad.kept, wound, is_beginning);
         let region =
             RegionPlan { start: bad.start, end: Some(bad.end), kept: bad.kept, snapshot: None, lost: Vec::new() };
@@ -291,6 +301,8 @@ fn finding(file: &Path, place: Range<u64>, what: &'static str, can_be_repaired: 
         what,
         lost: Vec::new(),
         kept_records: 0,
+        dropped_keys: 0,
+        dropped_progress: Vec::new(),
         other_lost: false,
         can_be_repaired,
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hook_core::names::TopicName;
+use hook_core::names::{CursorName, TopicName};
 use serde::Serialize;
 
 /// What a check of a whole log has found.
@@ -59,7 +59,12 @@ pub struct Finding {
     pub lost: Vec<Lost>,
     /// Records among the damaged ones that can still be read, and that a repair keeps.
     pub kept_records: u64,
-    /// Whether deduplication keys or progress of cursors may have stood there too.
+    /// Readable deduplication keys of an append whose records may be lost: they go too, so that a copy is taken as new.
+    pub dropped_keys: u64,
+    /// Cursors whose readable progress goes for the same reason: what they had done is done again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped_progress: Vec<CursorName>,
+    /// Whether deduplication keys or progress of cursors may have stood among what cannot be read.
     pub other_lost: bool,
     /// Whether a repair can do something about it.
     pub can_be_repaired: bool,

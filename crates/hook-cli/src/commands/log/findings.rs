@@ -30,10 +30,17 @@ fn lines(finding: &Finding) -> Vec<String> {
     if finding.kept_records > 0 {
         lines.push(format!("  still readable there: {}", count(finding.kept_records, "record")));
     }
+    if finding.dropped_keys > 0 {
+        let keys = count(finding.dropped_keys, "deduplication key");
+        lines.push(format!("  lost with it: {keys}; a copy of that delivery would be taken as a new one"));
+    }
+    for cursor in &finding.dropped_progress {
+        lines.push(format!("  lost with it: progress of {cursor}, which does that part again"));
+    }
     if finding.other_lost {
         lines.push("  deduplication keys and progress of cursors may have stood there too".to_owned());
     }
-    if finding.lost.is_empty() && !finding.other_lost && finding.can_be_repaired {
+    if finding.lost.is_empty() && !finding.other_lost && finding.dropped_keys == 0 && finding.can_be_repaired {
         lines.push("  no record is lost".to_owned());
     }
     if !finding.can_be_repaired {

@@ -1,0 +1,178 @@
+//! `hook log`: what is on the disk, whether it is sound, and how it opens again.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Contract, Home, Pipeline, poll_until, sign, text};
+
+/// A contract whose events pass the relay and end in a file, in segments that are sealed after a few of them.
+fn home() -> Home {
+    Home::new(&Contract::new().file_output("file", "events.jsonl"))
+}
+
+/// A pipeline that has delivered so many events, and has ended.
+fn delivered(count: u64) -> (Home, Vec<String>) {
+    let home = home();
+    let mut pipeline = home.up();
+    let ids = deliver(&home, &pipeline, 0, count);
+    assert!(pipeline.terminate().success());
+    (home, ids)
+}
+
+fn deliver(home: &Home, pipeline: &Pipeline, from: u64, count: u64) -> Vec<String> {
+    let ids = (from..from + count)
+        .map(|number| pipeline.accept(&sign::github("push", &format!("delivery-{number}"), body(number))))
+        .collect();
+    poll_until("all are delivered", || home.lines_of("events.jsonl").len() as u64 >= from + count);
+    ids
+}
+
+fn body(number: u64) -> String {
+    format!("{{\"mark\": \"mark-{number}-\"}}")
+}
+
+/// Flips a bit of the text, where it stands for the last time: in the core topic.
+#[track_caller]
+fn flip(file: &Path, text: &str) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = bytes.windows(text.len()).rposition(|window| window == text.as_bytes()).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn events(home: &Home) -> PathBuf {
+    home.path("data/events/000000000001.log")
+}
+
+fn listed(home: &Home) -> Vec<Value> {
+    home.run("events list --topic webhooks.core --limit 100 --json").ok().lines()
+}
+
+#[test]
+fn stat_says_the_same_beside_a_pipeline_and_without_one() {
+    let home = home();
+    assert_eq!(home.run("log stat").code, 1, "there is none yet");
+    let mut pipeline = home.up();
+    deliver(&home, &pipeline, 0, 3);
+    let beside = home.run("log stat --json").ok().json();
+    assert_eq!(beside["running"], json!(true));
+    assert!(pipeline.terminate().success());
+    let without = home.run("log stat --json").ok().json();
+    assert_eq!(without["running"], json!(false));
+    for stat in [&beside, &without] {
+        let chain = &stat["chains"][0];
+        assert_eq!(text(chain, "/chain"), "events");
+        assert_eq!((&chain["segments"], &chain["pinned"]), (&json!(1), &json!(0)), "{chain}");
+        let core = json!({ "topic": "webhooks.core", "partition": 0, "start": 0, "end": 3 });
+        assert!(chain["partitions"].as_array().unwrap().contains(&core), "{chain}");
+        assert!(text(chain, "/oldest") <= text(chain, "/newest"));
+        assert!(chain["written"].as_u64() <= chain["allocated"].as_u64());
+        assert_eq!(text(chain, "/retention/max_age"), "7days");
+    }
+    let shown = home.run("log stat").ok().stdout;
+    for part in ["no pipeline runs on it", "webhooks.core", "dead_letters", "journal"] {
+        assert!(shown.contains(part), "no `{part}` in {shown}");
+    }
+}
+
+#[test]
+fn what_a_destination_has_not_taken_is_pinned_and_behind() {
+    let contract = Contract::new().http_output("service", &crate::support::Receiver::start(), "");
+    let home = Home::new(&contract);
+    let mut pipeline = home.start("serve");
+    for number in 0..3 {
+        pipeline.accept(&sign::github("push", &format!("delivery-{number}"), body(number)));
+    }
+    assert!(pipeline.terminate().success());
+    let stat = home.run("log stat --json").ok().json();
+    assert!(stat["chains"][0]["pinned"].as_u64().unwrap() > 0, "the relay has not read it: {stat}");
+    let cursors = home.run("log cursors --json").ok().lines();
+    let relay = cursors.iter().find(|cursor| text(cursor, "/name") == "tested.relay").unwrap();
+    assert_eq!((&relay["behind"], &relay["pins"], &relay["orphan"]), (&json!(3), &json!(true), &json!(false)));
+    assert_eq!(cursors, home.run("cursors list --json").ok().lines());
+}
+
+#[test]
+fn a_sound_log_is_verified_also_beside_a_pipeline() {
+    let home = home();
+    let mut pipeline = home.up();
+    deliver(&home, &pipeline, 0, 3);
+    let beside = home.run("log verify --json").ok().json();
+    assert_eq!(beside["damaged"], json!(false));
+    let refused = home.run("log repair --yes");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("HOOK0207"), "{refused:?}");
+    assert!(pipeline.terminate().success());
+    let verified = home.run("log verify --json").ok().json();
+    assert_eq!((&verified["damaged"], &verified["chains"][0]["records"]), (&json!(false), &json!(6)));
+    let nothing = home.run("log repair").ok();
+    assert!(nothing.stdout.contains("no damage"), "{nothing:?}");
+}
+
+#[test]
+fn a_damaged_log_is_found_said_and_repaired_and_the_pipeline_goes_on() {
+    let (home, ids) = delivered(6);
+    flip(&events(&home), "mark-3-");
+    let refused = home.run("events list");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("hook log verify"), "{refused:?}");
+
+    let found = home.run("log verify --json");
+    let damage = &found.json()["chains"][0]["damages"][0];
+    assert_eq!((found.code, text(damage, "/file")), (3, "data/events/000000000001.log"));
+    assert_eq!(
+        damage["lost"],
+        json!([{ "topic": "webhooks.core", "partition": 0, "first": 3, "end": 4, "is_exact": true }])
+    );
+
+    let damaged = std::fs::read(events(&home)).unwrap();
+    let unsaid = home.run("log repair");
+    assert_eq!(unsaid.code, 1);
+    assert!(unsaid.stderr.contains("--yes") && unsaid.stdout.contains("webhooks.core, offset 3"), "{unsaid:?}");
+    let dry = home.run("log repair --dry-run");
+    assert_eq!(dry.code, 3);
+    assert_eq!(std::fs::read(events(&home)).unwrap(), damaged, "nothing was changed");
+
+    let repaired = home.run("log repair --yes --json").ok().json();
+    assert_eq!(repaired["written"], json!(["data/events/000000000001.log"]));
+    assert_eq!(std::fs::read(home.path(text(&repaired, "/kept/0"))).unwrap(), damaged);
+    home.run("log verify").ok();
+    let left: Vec<_> = listed(&home).iter().map(|event| text(event, "/id").to_owned()).collect();
+    assert_eq!(left, [&ids[..3], &ids[4..]].concat());
+
+    // The key of the lost event stands with the record in its source topic, and so the copy is still one.
+    let mut pipeline = home.up();
+    let more = deliver(&home, &pipeline, 6, 1);
+    let cursors = home.run("log cursors --json").ok().lines();
+    assert!(cursors.iter().all(|cursor| cursor["behind"] == json!(0)), "{cursors:?}");
+    assert_eq!(listed(&home).last().map(|event| text(event, "/id").to_owned()), more.last().cloned());
+    assert!(pipeline.terminate().success());
+    home.run("log verify").ok();
+}
+
+#[test]
+fn verify_and_repair_need_no_contract_where_the_directory_is_given() {
+    let (home, _) = delivered(2);
+    std::fs::write(home.path("contract.toml"), "this is no contract").unwrap();
+    flip(&events(&home), "mark-1-");
+    assert_eq!(home.run("log verify").code, 3);
+    home.run("log repair --yes").ok();
+    home.run("log verify").ok();
+}
+
+#[test]
+fn the_file_of_a_later_version_is_no_damage_and_is_not_touched() {
+    let (home, _) = delivered(1);
+    let mut bytes = std::fs::read(events(&home)).unwrap();
+    // A header that another version has written as a whole: nothing that it says can be read here.
+    bytes[8] = 2;
+    bytes[40..64].fill(9);
+    std::fs::write(events(&home), &bytes).unwrap();
+    for command in ["log verify", "log repair --yes", "log stat"] {
+        let ran = home.run(command);
+        assert_eq!(ran.code, 1, "{command}: {ran:?}");
+        assert!(ran.stderr.contains("version 2"), "{command}: {ran:?}");
+    }
+    assert_eq!(std::fs::read(events(&home)).unwrap(), bytes);
+}
