@@ -92,7 +92,6 @@ fn offsets(records: &[(u64, String)]) -> Vec<u64> {
 }
 
 /// After a repair the log opens with these offsets, and goes on behind all that were ever given.
-#[track_caller]
 async fn holds(fixture: &Fixture, expected: &[u64], next: u64) {
     let log = fixture.log();
     assert_eq!(offsets(&records(&log, EVENTS).await), expected);
@@ -159,7 +158,7 @@ async fn a_flipped_byte_of_a_sealed_segment_costs_its_record_and_no_other() {
         assert_eq!(fs::read(&file).unwrap(), damaged, "looking changes nothing");
 
         let repaired = repair(&fixture);
-        assert_eq!(repaired.files, [file.clone()]);
+        assert_eq!(repaired.files, std::slice::from_ref(&file));
         assert_eq!(fs::read(&repaired.kept[0]).unwrap(), damaged, "the original is kept");
         let left: Vec<u64> = (0..10).filter(|offset| *offset != number).collect();
         holds(&fixture, &left, 10).await;
@@ -337,14 +336,15 @@ async fn dead_letters_and_events_are_repaired_at_once() {
     ten(&fixture).await;
     let log = fixture.log();
     for number in 0..6 {
-        log.append(Append::one(record(DEAD_LETTERS, &format!("letter-{number}-{}", "y".repeat(60))))).await.unwrap();
+        log.append(Append::one(record(DEAD_LETTERS, format!("letter-{number}-{}", "y".repeat(60))))).await.unwrap();
     }
     log.close().await.unwrap();
     flip(&file_with(&fixture, "event-1-"), "event-1-");
     flip(&fixture.options().dir.join("dead_letters/000000000001.log"), "letter-0-");
     let mut expected = vec![format!("{EVENTS} 1..2"), format!("{DEAD_LETTERS} 0..1")];
     let mut found = lost(&look(&fixture));
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     assert_eq!(repair(&fixture).files.len(), 2);
     let log = fixture.log();

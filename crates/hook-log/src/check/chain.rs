@@ -111,7 +111,7 @@ pub(super) fn check(
             continue;
         }
         let valid = next.as_ref().and_then(Head::previous_end);
-        check.segment(number, head, valid, read)?;
+        check.segment(number, &head, valid, read)?;
     }
     Ok(check.finish())
 }
@@ -153,12 +153,12 @@ impl Check<'_> {
     fn segment(
         &mut self,
         number: u64,
-        head: Head,
+        head: &Head,
         valid: Option<u64>,
         read: &mut dyn FnMut(u64),
     ) -> Result<(), OpenError> {
         let path = self.dir.join(segment_name(number));
-        let (salt, made_at_us, previous_end) = match head {
+        let (salt, made_at_us, previous_end) = match *head {
             Head::Good(header) => (header.salt, header.made_at_us, header.previous_end),
             Head::Hurt { salt, made_at_us, .. } => (salt, made_at_us, self.previous_end),
             Head::Lost(what) => {
@@ -167,7 +167,7 @@ impl Check<'_> {
             }
         };
         let before = self.open.len();
-        if let Head::Hurt { what, .. } = head {
+        if let Head::Hurt { what, .. } = *head {
             self.open.push(Open { finding: finding(&path, 0..HEADER_BYTES, what, true), repair: None });
         }
         let header = Header { chain: self.kind, number, previous_end, made_at_us, salt };

@@ -251,7 +251,7 @@ impl Fold {
             return true;
         }
         let unread = |&index: &usize| self.wounds[index].unread_bytes();
-        let mut by_size = candidates.clone();
+        let mut by_size = candidates;
         by_size.sort_by_key(|index| std::cmp::Reverse(unread(index)));
         by_size.into_iter().any(|index| self.assign(index, place, rest..offsets.end))
     }
