@@ -14,7 +14,7 @@ use super::{
 use crate::{
     disk::Disk,
     error::OpenError,
-    format::{ChainKind, HEADER_BYTES, Header, checksum_seed, number_of, segment_name},
+    format::{ChainKind, HEADER_BYTES, Header, checksum_seed, segment_name, segment_number},
 };
 
 /// More segments than this in a row are not missing: a file has a wrong name.
@@ -123,7 +123,7 @@ pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(OpenError::io("list", dir)(error)),
     };
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }

@@ -29,7 +29,8 @@ use crate::{
     disk::{Disk, DiskFile, RealDisk},
     error::OpenError,
     format::{
-        COMMON, ChainKind, END_LENGTH, Encoder, HEADER_BYTES, PREFIX, checksum_seed, segment_name, unfinished_name,
+        COMMON, ChainKind, END_LENGTH, Encoder, HEADER_BYTES, PREFIX, checksum_seed, index_name, segment_name,
+        unfinished_name,
     },
     owner::Ownership,
 };
@@ -87,7 +88,7 @@ impl Repair {
         // is to be said about it, is met before anything has changed.
         for (kind, plan) in &self.plans {
             let dir = self.dir.join(kind.folder());
-            let path = dir.join(unfinished_name(plan.header.number));
+            let path = dir.join(unfinished_name(&segment_name(plan.header.number)));
             write(&RealDisk, &dir, plan).map_err(OpenError::io("write", path))?;
         }
         for (kind, plan) in &self.plans {
@@ -96,9 +97,10 @@ impl Repair {
             if plan.has_file {
                 kept.push(keep_aside(&path).map_err(OpenError::io("keep a copy of", &path))?);
             }
-            let replaced = RealDisk.rename(&dir.join(unfinished_name(plan.header.number)), &path);
+            // Before the file changes: an index that tells of the damaged one would lead readers astray.
+            remove_index(&dir, plan.header.number).map_err(OpenError::io("remove the index of", &path))?;
+            let replaced = RealDisk.rename(&dir.join(unfinished_name(&segment_name(plan.header.number))), &path);
             replaced.and_then(|()| RealDisk.sync_dir(&dir)).map_err(OpenError::io("replace", &path))?;
-            remove_beside(&dir, plan.header.number).map_err(OpenError::io("remove what belongs to", &path))?;
             files.push(path);
         }
         let chains = check_all(&RealDisk, &self.dir, on_progress)?;
@@ -137,21 +139,17 @@ fn keep_aside(path: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Removes what was derived from a segment that was written anew: it is derived again.
-fn remove_beside(dir: &Path, number: u64) -> io::Result<()> {
-    let name = segment_name(number);
-    for derived in ["index", "digests"] {
-        match fs::remove_file(dir.join(&name).with_extension(derived)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+/// Removes the index of a segment. It is made anew when the log opens.
+fn remove_index(dir: &Path, number: u64) -> io::Result<()> {
+    match RealDisk.remove(&dir.join(index_name(number))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| RealDisk.sync_dir(dir)),
     }
-    Ok(())
 }
 
 /// Writes a segment anew under its unfinished name, and makes it durable.
 fn write(disk: &dyn Disk, dir: &Path, plan: &SegmentPlan) -> io::Result<()> {
-    let new = disk.create(&dir.join(unfinished_name(plan.header.number)))?;
+    let new = disk.create(&dir.join(unfinished_name(&segment_name(plan.header.number))))?;
     let seed = checksum_seed(plan.header.salt);
     let mut writer = Writer { new: &*new, seed, end: HEADER_BYTES };
     new.write_at(&plan.header.encode(), 0)?;

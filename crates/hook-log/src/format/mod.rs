@@ -12,7 +12,9 @@ mod stream;
 pub(crate) use batch::proves_damage;
 pub(crate) use encode::Encoder;
 pub(crate) use fields::Fields;
-pub(crate) use frame::{COMMON, Data, EMPTY_BATCH_BYTES, END_LENGTH, Frame, Keys, PREFIX, Pairs, check, frames, parse, split};
+pub(crate) use frame::{
+    COMMON, Data, EMPTY_BATCH_BYTES, END_LENGTH, Frame, Keys, PREFIX, Pairs, check, frames, parse, split,
+};
 pub(crate) use header::{HEADER_BYTES, Header, HeaderError, VERSION, checksum_seed};
 pub(crate) use index::{Index, IndexPartition};
 pub(crate) use name::{NEW_SUFFIX, index_name, indexed_number, segment_name, segment_number, unfinished_name};
