@@ -47,7 +47,7 @@ enum Case {
     Outage(outage::Options),
     /// What do poisoned keys cost the others?
     Poison(poison::Options),
-    /// Every measurement but the isolation: the table, scaling, outage, poison; a quarter of an hour and more
+    /// Every measurement but the isolation: the table, scaling, outage, poison; half an hour
     Results(results::Options),
     /// Is a good destination held up by a dead and a slow one beside it?
     Isolation(isolation::Arguments),
