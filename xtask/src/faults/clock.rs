@@ -45,7 +45,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         [Destination { id: "good", address: good.address }, Destination { id: "away", address: away.address }];
     // What was delivered may go after an hour of that clock.
     let short = "[log]\nsegment_bytes = 262144\nevents = { max_age = \"1h\" }";
-    let mut home = Home::new(&setup.hook, &contract::text(Topology::Direct, &destinations, short))?;
+    let mut home = Home::new(setup, &contract::text(Topology::Direct, &destinations, short))?;
     let clock = match Clock::build(&home.path("clock")) {
         Ok(clock) => clock,
         Err(reason) => {

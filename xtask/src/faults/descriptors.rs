@@ -31,7 +31,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
     let sink = Sink::start(shaped.keys, &mut setup.random).await?;
     let destination = Destination { id: "service", address: sink.address };
     let small = "[log]\nsegment_bytes = 1048576";
-    let mut home = Home::new(&setup.hook, &contract::text(Topology::Direct, &[destination], small))?;
+    let mut home = Home::new(setup, &contract::text(Topology::Direct, &[destination], small))?;
     // The shell lowers the limit of itself, and becomes the program.
     let limited = ["sh", "-c", &format!("ulimit -n {LIMIT} && exec \"$@\""), "sh"].map(Into::into);
     home.wrapped_in = limited.to_vec();

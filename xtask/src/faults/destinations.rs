@@ -55,7 +55,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         .into_iter()
         .chain(broken.iter().map(|(name, _, sink)| of(name, sink)))
         .collect();
-    let home = Home::new(&setup.hook, &contract::text(Topology::Direct, &destinations, ""))?;
+    let home = Home::new(setup, &contract::text(Topology::Direct, &destinations, ""))?;
     let mut pipeline = home.up().await?;
     let mut load = Load::start(shaped, &good.arrivals);
     load.send_to(pipeline.ingress);

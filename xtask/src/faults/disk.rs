@@ -58,7 +58,7 @@ impl World {
         let sink = Sink::start(shaped.keys, &mut setup.random).await?;
         let destination = Destination { id: "service", address: sink.address };
         let text = contract::text(Topology::Direct, &[destination], &format!("{SMALL}\n{rest}"));
-        let mut home = Home::new(&setup.hook, &text)?;
+        let mut home = Home::new(setup, &text)?;
         let mount = match Mount::tmpfs(home.path("small")) {
             Ok(mount) => mount,
             Err(reason) => {

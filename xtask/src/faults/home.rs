@@ -16,6 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use super::Setup;
+
 /// What webhooks are signed with.
 pub(super) const SECRET: &str = "a secret of the faults";
 /// A start that takes longer has failed.
@@ -38,10 +40,15 @@ pub(super) struct Home {
 
 impl Home {
     /// A directory with this contract.
-    pub(super) fn new(hook: &[OsString], contract: &str) -> Result<Self, String> {
-        let directory = tempfile::tempdir().map_err(|error| format!("no directory for the run: {error}"))?;
+    pub(super) fn new(setup: &Setup, contract: &str) -> Result<Self, String> {
+        let directory =
+            tempfile::Builder::new().prefix("hook-faults-").disable_cleanup(setup.keeps_directories).tempdir();
+        let directory = directory.map_err(|error| format!("no directory for the run: {error}"))?;
+        if setup.keeps_directories {
+            crate::say(&format!("faults: kept in {}\n", directory.path().display()));
+        }
         let data = directory.path().join("data");
-        let home = Self { directory, hook: hook.to_vec(), wrapped_in: Vec::new(), environment: Vec::new(), data };
+        let home = Self { directory, hook: setup.hook.clone(), wrapped_in: Vec::new(), environment: Vec::new(), data };
         home.contract(contract)?;
         Ok(home)
     }

@@ -32,7 +32,7 @@ pub(super) async fn run(setup: &mut Setup, topology: Topology, outcome: &mut Out
     let destination = Destination { id: "service", address: sink.address };
     // Segments of a mebibyte, so that kills hit the change from one to the next as well.
     let small = "[log]\nsegment_bytes = 1048576";
-    let home = Home::new(&setup.hook, &contract::text(topology, &[destination], small))?;
+    let home = Home::new(setup, &contract::text(topology, &[destination], small))?;
     let mut load = Load::start(shaped, &sink.arrivals);
     let (mut starts, mut half_starts, mut acked_before) = (Vec::new(), 0, 0);
     let (mut rounds_without, mut replays) = (0, Vec::new());

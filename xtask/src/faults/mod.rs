@@ -11,7 +11,8 @@
 //! in ways that no HTTP server can be told to.
 //!
 //! By default this program itself becomes `hook`, with the same entry as the binary: nothing is built twice, and what is
-//! tested is what was compiled. `--hook PATH` takes a binary as it is shipped.
+//! tested is what was compiled. `--hook PATH` takes a binary as it is shipped. A feature of `xtask` holds all of this, so
+//! that `tidy` alone still builds without the product.
 
 mod clock;
 mod contract;
@@ -47,7 +48,7 @@ struct Arguments {
     /// Only these scenarios
     #[arg(long, value_name = "NAME")]
     only: Vec<Scenario>,
-    /// The short form: every scenario, in about a minute
+    /// The short form, which CI runs: about a minute
     #[arg(long)]
     quick: bool,
     /// How many rounds of scenarios that have rounds
@@ -59,6 +60,9 @@ struct Arguments {
     /// The binary; without it this program becomes `hook`
     #[arg(long, value_name = "PATH")]
     hook: Option<PathBuf>,
+    /// Keep the directories of the runs, with the logs of the processes, and say where they are
+    #[arg(long)]
+    keep: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -118,6 +122,7 @@ impl Scenario {
 struct Setup {
     /// The program, and its first arguments.
     hook: Vec<OsString>,
+    keeps_directories: bool,
     is_quick: bool,
     rounds: Option<u32>,
     random: fastrand::Rng,
@@ -163,6 +168,7 @@ async fn run_all(arguments: &Arguments) -> Result<bool, String> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut setup = Setup {
         hook: program(arguments)?,
+        keeps_directories: arguments.keep,
         is_quick: arguments.quick,
         rounds: arguments.rounds,
         random: fastrand::Rng::with_seed(seed),

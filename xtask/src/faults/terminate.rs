@@ -22,7 +22,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
     let shaped = Shaped::default();
     let sink = Sink::start(shaped.keys, &mut setup.random).await?;
     let destination = Destination { id: "service", address: sink.address };
-    let home = Home::new(&setup.hook, &contract::text(Topology::Relayed, &[destination], ""))?;
+    let home = Home::new(setup, &contract::text(Topology::Relayed, &[destination], ""))?;
     let mut load = Load::start(shaped, &sink.arrivals);
     let (mut ends, mut failed) = (Vec::new(), Vec::new());
     for round in 0..rounds {
