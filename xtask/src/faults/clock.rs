@@ -12,7 +12,7 @@ use std::{
 };
 
 use hmac::{Hmac, Mac};
-use hook_bench::{connection::Connection, mark::Mark};
+use hook_bench::mark::Mark;
 use sha2::Sha256;
 use tokio::time::sleep;
 
@@ -131,19 +131,13 @@ async fn stripe(pipeline: &Pipeline, at: i64, number: usize) -> Result<u16, Stri
          stripe-signature: t={at},v1={signature}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    exchange(pipeline, request.as_bytes()).await
+    Ok(pipeline.post(request.as_bytes()).await?.0)
 }
 
 /// The very first event of the load, sent again.
 async fn first_event_again(pipeline: &Pipeline, shaped: &Shaped) -> Result<u16, String> {
     let mark = Mark { run: load::RUN, key: 0, number: 0, sent: std::time::Instant::now() };
-    exchange(pipeline, load::template(shaped.body_bytes).fill(&mark)).await
-}
-
-async fn exchange(pipeline: &Pipeline, request: &[u8]) -> Result<u16, String> {
-    let failed = |error: std::io::Error| format!("an event of its own was not answered: {error}");
-    let mut connection = Connection::open(pipeline.ingress).await.map_err(failed)?;
-    Ok(connection.exchange(request).await.map_err(failed)?.status)
+    Ok(pipeline.post(load::template(shaped.body_bytes).fill(&mark)).await?.0)
 }
 
 /// The names of the event segments, in order.

@@ -166,7 +166,8 @@ async fn full(pipeline: &Pipeline, load: &Load, outcome: &mut Outcome) -> Result
     sleep(Duration::from_secs(1)).await;
     let more = load.ledger.acknowledged() - acknowledged;
     outcome.check(more <= LEFT_OVER, || format!("{more} events were acknowledged in a second on a full disk"));
-    let said = refused(pipeline).await?;
+    let said = tokio::time::timeout(GOES_ON, refused(pipeline)).await;
+    let said = said.map_err(|_| "an event of its own was not answered".to_owned())??;
     let is_documented =
         said.starts_with("HTTP/1.1 503 ") && said.contains("retry-after: ") && said.contains("\"log_unavailable\"");
     outcome.check(is_documented, || format!("a full disk was answered with {said}"));

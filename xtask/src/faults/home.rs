@@ -22,6 +22,8 @@ use super::Setup;
 pub(super) const SECRET: &str = "a secret of the faults";
 /// A start that takes longer has failed.
 const START: Duration = Duration::from_secs(60);
+/// An answer to a request beside the load that takes longer has failed.
+const ANSWER: Duration = Duration::from_secs(30);
 /// Between two looks at something that has no event to wait for.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
@@ -209,10 +211,12 @@ impl Pipeline {
 
     /// What `/ready` answers: its status, and the whole state.
     pub(super) async fn status(&self) -> Result<(u16, Value), String> {
-        let failed = |error: std::io::Error| format!("/ready did not answer: {error}");
-        let mut connection = Connection::open(self.admin).await.map_err(failed)?;
-        let answer = connection.exchange(b"GET /ready HTTP/1.1\r\nhost: admin\r\n\r\n").await.map_err(failed)?;
-        Ok((answer.status, serde_json::from_slice(answer.body).unwrap_or_default()))
+        exchange(self.admin, b"GET /ready HTTP/1.1\r\nhost: admin\r\n\r\n").await
+    }
+
+    /// Posts an event beside the load; the status and the body of the answer.
+    pub(super) async fn post(&self, request: &[u8]) -> Result<(u16, Value), String> {
+        exchange(self.ingress, request).await
     }
 
     /// The process, to be looked at.
@@ -226,6 +230,17 @@ impl Drop for Pipeline {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// One request on a connection of its own.
+async fn exchange(address: SocketAddr, request: &[u8]) -> Result<(u16, Value), String> {
+    let exchanged = async {
+        let mut connection = Connection::open(address).await?;
+        let answer = connection.exchange(request).await?;
+        Ok::<_, std::io::Error>((answer.status, serde_json::from_slice(answer.body).unwrap_or_default()))
+    };
+    let answer = tokio::time::timeout(ANSWER, exchanged).await.map_err(|_| format!("no answer within {ANSWER:?}"))?;
+    answer.map_err(|error| format!("a request had no answer: {error}"))
 }
 
 /// The end of a log, for a message.
