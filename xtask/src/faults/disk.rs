@@ -45,10 +45,10 @@ const GOES_ON: Duration = Duration::from_secs(30);
 /// A small file system, a pipeline whose log is on it, its destination, and the load.
 struct World {
     sink: Sink,
+    // Dropped before the directory that it is mounted in.
+    mount: Mount,
     home: Home,
     load: Load,
-    // Behind the others: the pipeline is gone when it is unmounted.
-    mount: Mount,
 }
 
 impl World {
@@ -68,7 +68,7 @@ impl World {
         };
         home.data = mount.path.join("data");
         let load = Load::start(shaped, &sink.arrivals);
-        Ok(Some(Self { sink, home, load, mount }))
+        Ok(Some(Self { sink, mount, home, load }))
     }
 
     async fn compare(&self, setup: &Setup, outcome: &mut Outcome) {
