@@ -53,8 +53,13 @@ struct World {
 
 impl World {
     /// `None`, and said so, where nothing may be mounted. `rest` holds more keys of `[log]`.
-    async fn new(rest: &str, setup: &mut Setup, outcome: &mut Outcome) -> Result<Option<Self>, String> {
-        let shaped = Shaped { senders: 16, keys: 256, ..Shaped::default() };
+    async fn new(
+        pause: Duration,
+        rest: &str,
+        setup: &mut Setup,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Self>, String> {
+        let shaped = Shaped { senders: 16, keys: 256, pause, ..Shaped::default() };
         let sink = Sink::start(shaped.keys, &mut setup.random).await?;
         let destination = Destination { id: "service", address: sink.address };
         let text = contract::text(Topology::Direct, &[destination], &format!("{SMALL}\n{rest}"));
@@ -82,7 +87,8 @@ impl World {
 /// A file fills the disk and is removed, `rounds` times.
 pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
     let rounds = setup.rounds.unwrap_or(if setup.is_quick { 1 } else { 10 });
-    let Some(mut world) = World::new("", setup, outcome).await? else { return Ok(()) };
+    // Slower than what was delivered is removed: only the file fills the disk.
+    let Some(mut world) = World::new(Duration::from_millis(10), "", setup, outcome).await? else { return Ok(()) };
     let World { home, sink, load, mount } = &mut world;
     let (mut recoveries, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -132,7 +138,9 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
 /// Events alone fill the disk, because a destination takes none; when it does, old segments may go, and there is space.
 pub(super) async fn run_filled_by_events(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
     // More may be pinned than there is: the disk is met before the bound.
-    let Some(mut world) = World::new("max_pinned = 1073741824", setup, outcome).await? else { return Ok(()) };
+    let Some(mut world) = World::new(Duration::ZERO, "max_pinned = 1073741824", setup, outcome).await? else {
+        return Ok(());
+    };
     let World { home, sink, load, .. } = &mut world;
     let pipeline = home.up().await?;
     load.send_to(pipeline.ingress);
