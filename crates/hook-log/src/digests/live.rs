@@ -75,6 +75,12 @@ impl Live {
         self.runs.iter().map(|run| run.count).chain(sealed).sum()
     }
 
+    /// The memory that is taken by what is on disk.
+    #[cfg(test)]
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.filter_bytes()).sum()
+    }
+
     /// Since when every key that was stored is here until it expires; `None` where there is none.
     pub(crate) fn since_us(&self) -> Option<i64> {
         let sealed = self.sealed.iter().map(|sealed| sealed.since_us);

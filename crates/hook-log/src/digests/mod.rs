@@ -13,6 +13,8 @@ mod live;
 mod merge;
 mod name;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use keys::{First, Keys};
 pub(crate) use live::{Digests, Live, Opened};

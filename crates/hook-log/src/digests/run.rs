@@ -114,6 +114,11 @@ impl Run {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn filter_bytes(&self) -> u64 {
+        self.filter.to_bytes().len() as u64
+    }
+
     pub(super) fn pages(&self) -> u64 {
         self.count.div_ceil(ENTRIES as u64)
     }
