@@ -151,7 +151,8 @@ impl Model {
         cursor.epoch += 1;
         let change = change.filter(|_| is_alone);
         cursor.is_doubtful |= change.is_none();
-        let change = change.filter(|change| *change != Change::None || !cursor.is_doubtful);
+        // Only making one always takes a batch; the other answers may come from what the process knows.
+        let change = change.filter(|change| *change == Change::Made || !cursor.is_doubtful);
         if change != Some(Change::None) {
             cursor.must = Default::default();
         }
