@@ -98,8 +98,11 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
     // the clock has reached retention.
     let oldest = segments(&home.data).into_iter().next();
     outcome.check(oldest <= pinned, || format!("{pinned:?} held undelivered events, and {oldest:?} is the oldest now"));
+    // Without load, or it may never be done.
+    load.hold();
     away.set(Mode::Takes);
     settle::everything_arrives(&load.ledger, &away.arrivals, setup.patience()).await;
+    load.send_to(pipeline.ingress);
     clock.set(DAY + 2 * HOUR)?;
     let is_gone = async || segments(&home.data).into_iter().next() > pinned;
     let gone = settle::until("what everybody had taken was removed by age", setup.patience(), is_gone).await?;
