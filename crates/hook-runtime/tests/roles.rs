@@ -365,6 +365,27 @@ async fn one_event_that_is_refused_as_misconfigured_does_not_keep_a_destination_
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_keys_do_not_keep_a_destination_shut_for_all_that_comes_behind_them() {
+    let driver = Scripted::new(|name, _| match name.starts_with("bad") {
+        true => Outcome::failed(FailureClass::Transient, "500"),
+        false => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { max_retries: 8, ..Case::of(&driver) }).await;
+    for number in 0..8 {
+        running.store(&format!("bad{number}"), Some(&format!("bad-key{number}"))).await;
+    }
+    // Nothing but bad events: whether the destination is dead cannot be told, and it is shut.
+    driver.until(|asked| asked.len() >= 5).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(running.handle.status().destinations[0].breaker_open_since.is_some());
+    for number in 0..8 {
+        running.store(&format!("behind{number}"), Some(&format!("bad-key{number}"))).await;
+        running.store(&format!("good{number}"), Some(&format!("good-key{number}"))).await;
+    }
+    driver.until(|asked| (0..8).all(|number| count(asked, &format!("good{number}")) == 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_key_opens_the_breaker_too() {
     let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Transient, "503"));
     let running = Running::start(&Case { max_retries: 1, ..Case::of(&driver) }).await;

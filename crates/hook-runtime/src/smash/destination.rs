@@ -168,10 +168,10 @@ impl Worker {
         [attempt_at, self.refresh_at].into_iter().flatten().min()
     }
 
-    /// Whether to read on. A destination that is shut reads only until there is a second lane to probe with: with one,
-    /// a single bad event could keep it shut.
+    /// Whether to read on. A destination that is shut reads only until there is a lane to probe with that was never
+    /// attempted: with those alone that have failed, bad events could keep it shut for everything behind them.
     fn wants_more(&mut self) -> bool {
-        if self.breaker.is_open() && self.lanes.idle() > 1 && !self.is_abandoned() {
+        if self.breaker.is_open() && self.lanes.has_untried() && !self.is_abandoned() {
             return false;
         }
         let is_at_max_ahead = self.progress.ahead() >= self.shared.adapter.max_ahead;

@@ -106,8 +106,22 @@ impl Lanes {
         self.take_head(key)
     }
 
-    /// A lane to probe a closed destination with: ready or waiting, and another one than `not` where there is one.
+    /// Whether a lane is ready whose head was never attempted.
+    pub(crate) fn has_untried(&self) -> bool {
+        self.first_untried().is_some()
+    }
+
+    fn first_untried(&self) -> Option<usize> {
+        let head = |key| self.lanes.get(key).and_then(|lane: &Lane| lane.head.as_ref());
+        self.ready.iter().position(|key| head(key).is_some_and(|head| head.history.attempts == 0))
+    }
+
+    /// A lane to probe a closed destination with: one that was never attempted where there is one, since the others may
+    /// have failed for reasons of their own; otherwise ready or waiting, and another one than `not` where there is one.
     pub(crate) fn take_probe(&mut self, not: Option<&LaneKey>) -> Option<(LaneKey, Head)> {
+        if let Some(key) = self.first_untried().and_then(|at| self.ready.remove(at)) {
+            return self.take_head(key);
+        }
         let is_other = |key: &LaneKey| Some(key) != not;
         if let Some(at) = self.ready.iter().position(is_other) {
             let key = self.ready.remove(at)?;
