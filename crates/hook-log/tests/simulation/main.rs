@@ -40,7 +40,7 @@ use run::{Failure, Run};
 use tokio::runtime::{Builder, Runtime};
 
 /// So many runs are made in the short form.
-const RUNS: u64 = 1000;
+const RUNS: u64 = 1500;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
