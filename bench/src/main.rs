@@ -19,10 +19,6 @@ use crate::{
     report::Report,
 };
 
-/// That of the command `hook`, since this program runs as `hook` too; the echo gets the same.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measurements of hook, end to end.
 #[derive(Debug, Parser)]
 #[command(name = "hook-bench")]

@@ -167,11 +167,12 @@ impl EmbeddedLog {
     }
 
     /// Says which cursors keep what they have not done from being removed by retention. Cursors that are not named pin
-    /// nothing.
+    /// nothing. Until this is said, nothing goes at all.
     pub fn set_pinning(&self, cursors: Vec<CursorName>) {
         let cursors: Arc<[CursorName]> = cursors.into();
         for chain in &self.chains {
-            chain.state().pinning = Arc::clone(&cursors);
+            chain.state().pinning = Some(Arc::clone(&cursors));
+            chain.ask_keeper();
         }
     }
 

@@ -37,6 +37,7 @@ async fn append_segments(fixture: &Fixture, log: &dyn Log, count: u32) {
 async fn what_is_over_the_bytes_goes_and_cursors_stay() {
     let fixture = Fixture::with_segments_of(300);
     let log = EmbeddedLog::open(by_bytes(&fixture, 4096)).unwrap();
+    log.set_pinning(Vec::new());
     log.create_cursor(&cursor("c", EVENTS)).await.unwrap();
     let mut subscription = log.subscribe(&cursor("c", EVENTS)).unwrap();
     append_segments(&fixture, &log, 5).await;
@@ -50,6 +51,7 @@ async fn what_is_over_the_bytes_goes_and_cursors_stay() {
     log.close().await.unwrap();
 
     let log = EmbeddedLog::open(by_bytes(&fixture, 4096)).unwrap();
+    log.set_pinning(Vec::new());
     assert!(start(&log) >= kept);
     let progress = &log.state().cursors[0].partitions[0];
     assert!(progress.watermark >= 5, "{progress:?}");
@@ -67,6 +69,7 @@ async fn what_is_over_the_bytes_goes_and_cursors_stay() {
 async fn what_is_too_old_goes() {
     let fixture = Fixture::with_segments_of(300);
     let log = fixture.log();
+    log.set_pinning(Vec::new());
     append_segments(&fixture, &log, 5).await;
     fixture.clock.advance(8 * DAY);
     append_segments(&fixture, &log, 3).await;
@@ -150,11 +153,31 @@ async fn too_much_pinned_drops_the_oldest_where_the_contract_says_so() {
 async fn a_key_outlives_the_segment_that_it_came_in() {
     let fixture = Fixture::with_segments_of(2000);
     let log = EmbeddedLog::open(by_bytes(&fixture, 4000)).unwrap();
+    log.set_pinning(Vec::new());
     assert!(matches!(log.append(keyed(&fixture, 1, &[1])).await, Ok(Appended::Stored(_))));
     while fixture.segments()[0].ends_with("000000000001.log") {
         append_events(&log, ["x".repeat(500)]).await;
     }
     log.close().await.unwrap();
     let log = EmbeddedLog::open(by_bytes(&fixture, 4000)).unwrap();
+    log.set_pinning(Vec::new());
     assert_eq!(log.append(keyed(&fixture, 2, &[1])).await.unwrap(), Appended::DuplicateOf([1; 16]));
+}
+
+#[tokio::test]
+async fn nothing_goes_before_the_owner_has_said_what_pins() {
+    let fixture = Fixture::with_segments_of(300);
+    append_segments(&fixture, &fixture.log(), 5).await;
+    fixture.clock.advance(8 * DAY);
+    let (log, mut steps) = EmbeddedLog::open_stepped(fixture.options(), hook_log::disk::RealDisk).unwrap();
+    let mut keep = || {
+        for _ in 0..10 {
+            steps.pass(Duration::from_secs(61));
+            steps.keep();
+        }
+        start(&log)
+    };
+    assert_eq!(keep(), 0);
+    log.set_pinning(Vec::new());
+    assert_eq!(keep(), 4);
 }

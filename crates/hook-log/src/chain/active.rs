@@ -64,7 +64,16 @@ impl Active {
         if !self.can_allocate || needed <= self.allocated {
             return Ok(());
         }
-        let length = (needed - self.allocated).next_multiple_of(STEP);
+        let least = needed - self.allocated;
+        let ahead = self.allocate(least.next_multiple_of(STEP));
+        // A disk that is nearly full has room for one more batch, though not for many.
+        if ahead.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            return self.allocate(least);
+        }
+        ahead
+    }
+
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
         match self.file.allocate(self.allocated, length) {
             Ok(()) => self.allocated += length,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.can_allocate = false,

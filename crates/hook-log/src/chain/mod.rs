@@ -65,8 +65,8 @@ pub(crate) struct Chain {
     dir: PathBuf,
     clock: SharedClock,
     state: Mutex<State>,
-    /// Whether a segment was sealed since the keeper asked.
-    is_sealed: AtomicBool,
+    /// Whether there is something for the keeper to do.
+    keeper_is_asked: AtomicBool,
     ended: watch::Sender<Option<Result<(), LogError>>>,
     /// Undelivered records that went because too many were pinned.
     pub(crate) dropped_records: AtomicU64,
@@ -153,7 +153,7 @@ impl Chain {
             digests,
             clock: Arc::clone(&options.clock),
             state: Mutex::new(state),
-            is_sealed: AtomicBool::new(true),
+            keeper_is_asked: AtomicBool::new(true),
             ended: watch::Sender::new(None),
             dropped_records: AtomicU64::new(0),
         }
@@ -211,20 +211,15 @@ impl Chain {
         }
     }
 
-    /// Makes the keeper look at what there is to do.
-    fn ask_keeper(&self) {
+    /// Makes the keeper look at what there is to do: a segment was sealed, or room is wanted.
+    pub(crate) fn ask_keeper(&self) {
+        self.keeper_is_asked.store(true, Ordering::Release);
         self.shared.keeper.ring();
     }
 
-    /// Tells the keeper that a segment was sealed.
-    fn sealed(&self) {
-        self.is_sealed.store(true, Ordering::Release);
-        self.ask_keeper();
-    }
-
-    /// Whether a segment was sealed since this was asked last.
-    pub(crate) fn take_sealed(&self) -> bool {
-        self.is_sealed.swap(false, Ordering::Acquire)
+    /// Whether the keeper was asked since this was called last.
+    pub(crate) fn keeper_was_asked(&self) -> bool {
+        self.keeper_is_asked.swap(false, Ordering::Acquire)
     }
 
     fn publish(&self) {

@@ -274,7 +274,7 @@ impl Writer {
         if sealed.len() > 0 {
             self.chain.digests.seal(self.active.number, self.active.made_at_us, sealed);
         }
-        self.chain.sealed();
+        self.chain.ask_keeper();
         self.active.trim();
         self.active = next;
         self.counted_at_end = None;
@@ -317,6 +317,8 @@ impl Writer {
 
     fn failed(&mut self, error: &io::Error) -> LogError {
         self.probe_at = Some(self.chain.shared.timer.now() + PROBE);
+        // Old segments may go, and the disk may only be full.
+        self.chain.ask_keeper();
         let text = format!("could not write to {}: {error}", self.chain.dir().display());
         if self.chain.state().unavailable.replace(text.clone()).is_none() {
             error!(chain = self.chain.kind.folder(), %error, "log cannot write: appends are refused");

@@ -34,11 +34,15 @@ pub(crate) struct Keeper {
     shared: Shared,
 }
 
+/// Between two segments that go: unlinking many at once would stall the syncs.
+const PACE: Duration = Duration::from_millis(50);
+
 /// A chain, and when something is due in it.
 struct Kept {
     chain: Arc<Chain>,
-    /// Between two segments that go: unlinking many at once would stall the syncs.
     retain_at: Instant,
+    /// When a segment went last.
+    removed_at: Instant,
     /// The segment that nobody is told of any more, and whose files could not be removed yet.
     gone: Option<Segment>,
     seal_at: Instant,
@@ -50,8 +54,8 @@ impl Keeper {
         let now = shared.timer.now();
         let kept = |chain: &Arc<Chain>| Kept {
             chain: Arc::clone(chain),
-            // Not at once: first the owner says which cursors pin.
-            retain_at: now + PERIOD,
+            retain_at: now,
+            removed_at: now,
             gone: None,
             seal_at: now,
             scrub: Scrub::new(scrub_bytes_per_second, now),
@@ -81,8 +85,8 @@ impl Keeper {
 
 impl Kept {
     fn step(&mut self, now: Instant) {
-        if self.chain.take_sealed() {
-            (self.seal_at, self.retain_at) = (now, now);
+        if self.chain.keeper_was_asked() {
+            (self.seal_at, self.retain_at) = (now, now.max(self.removed_at + PACE));
         }
         if self.seal_at <= now {
             self.seal_at = now + self.or_later("sealed segment not indexed", Self::seal);

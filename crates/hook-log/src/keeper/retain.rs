@@ -4,16 +4,13 @@ use std::{io, sync::atomic::Ordering, time::Duration};
 
 use tracing::{debug, warn};
 
-use super::{Kept, PERIOD};
+use super::{Kept, PACE, PERIOD};
 use crate::{
     chain::Chain,
     format::index_name,
     options::WhenPinned,
     state::{Segment, first_needed, pinned_bytes},
 };
-
-/// Between two segments that go: unlinking many at once would stall the syncs.
-const PACE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
@@ -31,6 +28,7 @@ impl Kept {
             self.gone = None;
         }
         let Some(reason) = self.oldest_may_go() else { return Ok(PERIOD) };
+        self.removed_at = self.chain.shared.timer.now();
         self.remove_oldest(reason)?;
         Ok(PACE)
     }
@@ -38,7 +36,7 @@ impl Kept {
     fn oldest_may_go(&self) -> Option<Reason> {
         let limits = &self.chain.limits;
         let state = self.chain.state();
-        let oldest = state.segments.front().filter(|_| state.segments.len() > 1)?;
+        let oldest = state.segments.front().filter(|_| state.segments.len() > 1 && state.pinning.is_some())?;
         // Its keys outlive its records, so they must be in a file of their own first.
         if !oldest.has_run {
             return None;

@@ -37,8 +37,8 @@ pub(crate) struct State {
     pub(crate) cursors: BTreeMap<CursorName, Cursor>,
     /// What cursors read, as far as it was said since the start. Retention asks for it.
     pub(crate) filters: HashMap<CursorName, TopicFilter>,
-    /// Cursors whose undelivered records must be kept.
-    pub(crate) pinning: Arc<[CursorName]>,
+    /// Cursors whose undelivered records must be kept; `None` until the owner has said which: then nothing may go.
+    pub(crate) pinning: Option<Arc<[CursorName]>>,
     /// What was written last.
     pub(crate) tail: Tail,
     /// Since when some cursor has progress that is not written.

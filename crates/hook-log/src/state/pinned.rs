@@ -7,7 +7,7 @@ use crate::format::ChainKind;
 pub(crate) fn first_needed(state: &State, kind: ChainKind) -> Option<u64> {
     let none = Cursor::default();
     let mut needed: Option<u64> = None;
-    for name in &*state.pinning {
+    for name in state.pinning.iter().flat_map(|names| names.iter()) {
         // The chain of events says which cursors exist; in the others, one may have no progress yet.
         let cursor = match state.cursors.get(name) {
             Some(cursor) => cursor,

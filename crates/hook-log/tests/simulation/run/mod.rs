@@ -192,9 +192,8 @@ impl World {
         }
         match opened {
             Ok((log, steps)) => {
-                if self.scenario.pins {
-                    log.set_pinning(cursors().map(|index| cursor(index).name).collect());
-                }
+                let pinning = cursors().filter(|_| self.scenario.pins);
+                log.set_pinning(pinning.map(|index| cursor(index).name).collect());
                 Ok(Some(Open { log: Arc::new(log), steps, flight: Vec::new() }))
             }
             Err(OpenError::Io { .. }) if self.disk.machine().is_down => Ok(None),
