@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path as UrlPath, Query, State},
+    extract::{DefaultBodyLimit, Path as UrlPath, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -21,11 +21,11 @@ use futures_util::stream;
 use hook_core::{
     event::{EventId, RequestId},
     names::CursorName,
-    ports::log::LogError,
+    ports::log::{LogError, Record},
     stop::Stop,
 };
 use hook_runtime::{Handle, WaitingKey, cursors, replay, status::Status};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,8 +36,11 @@ use crate::{
     SOCKET_NAME,
     query::{self, DeadLetterQuery, EventQuery, OwnTopics, Tail},
     story::{self, Story},
+    transfer::{self, Identity, Reading, StoredCount, TransferQuery},
 };
 
+/// The largest part of an import: one record of the largest size, in base64.
+const IMPORT_BYTES: usize = 128 << 20;
 /// The longest path that a Unix socket may have, on every system that we know.
 const LONGEST_PATH: usize = 100;
 
@@ -75,6 +78,9 @@ impl AdminSocket {
             .route("/dead-letters", get(dead_letters))
             .route("/replay/{id}", post(replay_event))
             .route("/cursors/{name}", delete(delete_cursor))
+            .route("/log/export", get(export))
+            .route("/log/identities", get(identities))
+            .route("/log/import", post(import).layer(DefaultBodyLimit::max(IMPORT_BYTES)))
             .with_state(Admin { handle, stop: stop.clone() });
         let served = axum::serve(self.listener, router).with_graceful_shutdown(stop).await;
         let _ = std::fs::remove_file(&self.path);
@@ -166,6 +172,46 @@ async fn replay_event(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>)
     let handle = &admin.handle;
     let replayed = replay::event(handle.plan(), handle.log(), id, handle.clock().now()).await?;
     Ok(Json(replayed).into_response())
+}
+
+/// Streams one JSON line a record, and ends with an empty line: without it, the answer was cut off.
+async fn export(State(admin): State<Admin>, Query(query): Query<TransferQuery>) -> Result<Response, Failed> {
+    let reading = query.scan(admin.handle.log())?;
+    Ok(lines_of(stream_of(reading, admin.stop, transfer::to_line)))
+}
+
+/// Streams what tells each record from every other, one a line in hex; ends like an export.
+async fn identities(State(admin): State<Admin>, Query(query): Query<TransferQuery>) -> Result<Response, Failed> {
+    let reading = query.scan(admin.handle.log())?;
+    let line = |record: &Record| format!("{}\n", to_hex(&transfer::identity(record))).into_bytes();
+    Ok(lines_of(stream_of(reading, admin.stop, line)))
+}
+
+fn stream_of(reading: Reading, stop: Stop, line: impl Fn(&Record) -> Vec<u8> + Send + 'static) -> Body {
+    let parts = stream::unfold(Some((reading, stop, line)), |state| async move {
+        let (mut reading, mut stop, line) = state?;
+        let records = tokio::select! {
+            () = &mut stop => return None,
+            records = reading.next() => records.ok()?,
+        };
+        let Some(records) = records else { return Some((Ok::<_, Infallible>(Bytes::from_static(b"\n")), None)) };
+        let part: Vec<u8> = records.iter().flat_map(&line).collect();
+        Some((Ok(Bytes::from(part)), Some((reading, stop, line))))
+    });
+    Body::from_stream(parts)
+}
+
+/// Stores the records of JSON lines.
+async fn import(State(admin): State<Admin>, body: Bytes) -> Result<Response, Failed> {
+    let records = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(transfer::from_line);
+    let records = records.collect::<Result<Vec<_>, _>>().map_err(Failed::Refused)?;
+    let log = admin.handle.log();
+    let places = transfer::store(log, &admin.own_topics(), &records, admin.handle.clock().now()).await?;
+    Ok(Json(StoredCount::of(&places)).into_response())
+}
+
+fn to_hex(identity: &Identity) -> String {
+    format!("{:032x}", u128::from_be_bytes(*identity))
 }
 
 /// Forgets a cursor that nothing reads with any more.
@@ -276,6 +322,36 @@ impl Client {
         self.send("POST", path).await
     }
 
+    /// Gives, and takes the whole answer.
+    pub async fn post_body(&self, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let body = self.request("POST", path, body).await?;
+        Ok(body.collect().await.map_err(failed)?.to_bytes())
+    }
+
+    /// Asks for lines, and hands over each one as it comes, without its line feed. Fails where the answer was cut off.
+    pub async fn each_line(&self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+        let mut partial = Vec::new();
+        let (mut is_whole, mut goes_on) = (false, true);
+        self.follow(path, |chunk| {
+            partial.extend_from_slice(&chunk);
+            let whole = partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let lines: Vec<u8> = partial.drain(..whole).collect();
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                let line = line.strip_suffix(b"\n").unwrap_or(line);
+                is_whole = line.is_empty();
+                goes_on = goes_on && (is_whole || take(line));
+            }
+            goes_on
+        })
+        .await?;
+        match is_whole || !goes_on {
+            true => Ok(()),
+            false => {
+                Err(ClientError::Failed("the answer was cut off: the pipeline has ended, or its log failed".into()))
+            }
+        }
+    }
+
     /// Orders that something be deleted, and takes the whole answer.
     pub async fn delete(&self, path: &str) -> Result<Bytes, ClientError> {
         self.send("DELETE", path).await
@@ -293,7 +369,7 @@ impl Client {
 
     /// Asks, and hands over the answer as it comes; ends when the owner ends.
     pub async fn follow(&self, path: &str, mut take: impl FnMut(Bytes) -> bool) -> Result<(), ClientError> {
-        let mut body = self.request("GET", path).await?;
+        let mut body = self.request("GET", path, Bytes::new()).await?;
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(failed)?.into_data() else { continue };
             if !take(data) {
@@ -304,17 +380,17 @@ impl Client {
     }
 
     async fn send(&self, method: &str, path: &str) -> Result<Bytes, ClientError> {
-        let body = self.request(method, path).await?;
+        let body = self.request(method, path, Bytes::new()).await?;
         Ok(body.collect().await.map_err(failed)?.to_bytes())
     }
 
-    async fn request(&self, method: &str, path: &str) -> Result<Incoming, ClientError> {
+    async fn request(&self, method: &str, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|_| ClientError::NotRunning)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         // tidy-allow(supervised): ends with the connection, which the answer's body holds open
         tokio::spawn(connection);
-        let body = Empty::<Bytes>::new();
+        let body = Full::new(body);
         let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);
         let response = sender.send_request(request.map_err(failed)?).await.map_err(failed)?;
         let (status, body) = (response.status(), response.into_body());

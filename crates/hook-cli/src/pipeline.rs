@@ -96,7 +96,7 @@ impl Pipeline {
 }
 
 /// Opens the log of a plan. Reading it takes long where there is much, and must not hold up the async runtime.
-async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
+pub async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
     let options = log_options(plan, directory, clock);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(options)).await;
     let log = match opened {

@@ -176,3 +176,92 @@ fn the_file_of_a_later_version_is_no_damage_and_is_not_touched() {
     }
     assert_eq!(std::fs::read(events(&home)).unwrap(), bytes);
 }
+
+/// The records of an export, without its first and last line.
+fn records(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines[1..lines.len() - 1].to_vec()
+}
+
+#[test]
+fn an_export_moves_a_log_and_keeps_what_was_delivered() {
+    let (home, ids) = delivered(4);
+    home.run("log export --output moved.jsonl").ok();
+    assert_eq!(records(&home.path("moved.jsonl")).len(), 12, "source topic, core topic, journal");
+    let into_its_own = home.run("log import moved.jsonl --json").ok().json();
+    assert_eq!(into_its_own, json!({ "records": 12, "stored": 0, "known": 12, "dry_run": false }));
+
+    std::fs::rename(home.path("data"), home.path("old")).unwrap();
+    let moved = home.run("log import moved.jsonl --as-delivered --json").ok().json();
+    assert_eq!((&moved["stored"], &moved["known"]), (&json!(12), &json!(0)));
+    let again = home.run("log import moved.jsonl --as-delivered --json").ok().json();
+    assert_eq!(again["stored"], json!(0));
+    home.run("log export --output back.jsonl").ok();
+    assert_eq!(records(&home.path("back.jsonl")), records(&home.path("moved.jsonl")), "byte for byte");
+    let found: Vec<_> = listed(&home).iter().map(|event| text(event, "/id").to_owned()).collect();
+    assert_eq!(found, ids);
+
+    let mut pipeline = home.up();
+    deliver(&home, &pipeline, 4, 1);
+    assert_eq!(home.lines_of("events.jsonl").len(), 5, "nothing is delivered again");
+    assert!(pipeline.terminate().success());
+}
+
+#[test]
+fn a_running_pipeline_delivers_what_is_imported_once() {
+    let (home, ids) = delivered(3);
+    home.run("log export --topic webhooks.core --output core.jsonl").ok();
+    std::fs::rename(home.path("data"), home.path("old")).unwrap();
+    std::fs::remove_file(home.path("events.jsonl")).unwrap();
+    let mut pipeline = home.up();
+    let dry = home.run("log import core.jsonl --dry-run --json").ok().json();
+    assert_eq!(dry, json!({ "records": 3, "stored": 3, "known": 0, "dry_run": true }));
+    assert_eq!(home.run("log import core.jsonl --json").ok().json()["stored"], json!(3));
+    poll_until("all are delivered", || home.lines_of("events.jsonl").len() == 3);
+    assert_eq!(home.run("log import core.jsonl --json").ok().json()["known"], json!(3));
+    let out: Vec<_> = home.lines_of("events.jsonl").iter().map(|event| text(event, "/id").to_owned()).collect();
+    assert_eq!(out, ids);
+    home.run("log export --topic webhooks.core --output again.jsonl").ok();
+    assert_eq!(records(&home.path("again.jsonl")), records(&home.path("core.jsonl")));
+    assert_eq!(home.run("log import core.jsonl --as-delivered").code, 1, "it would be delivered at once");
+    assert!(pipeline.terminate().success());
+}
+
+#[test]
+fn an_import_that_was_interrupted_goes_on_where_it_ended() {
+    let (home, _) = delivered(4);
+    home.run("log export --topic webhooks.core --output whole.jsonl").ok();
+    let text = std::fs::read_to_string(home.path("whole.jsonl")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let half = [&lines[..3], &["{\"end\":true,\"records\":2,\"topics\":{\"webhooks.core\":2}}"]].concat().join("\n");
+    std::fs::write(home.path("half.jsonl"), half + "\n").unwrap();
+    std::fs::rename(home.path("data"), home.path("old")).unwrap();
+    assert_eq!(home.run("log import half.jsonl --json").ok().json()["stored"], json!(2));
+    let rest = home.run("log import whole.jsonl --json").ok().json();
+    assert_eq!((&rest["stored"], &rest["known"]), (&json!(2), &json!(2)));
+}
+
+#[test]
+fn a_file_that_is_wrong_is_refused_with_its_line_and_changes_nothing() {
+    let (home, _) = delivered(2);
+    home.run("log export --topic webhooks.core --output whole.jsonl").ok();
+    let whole = std::fs::read_to_string(home.path("whole.jsonl")).unwrap();
+    let lines: Vec<_> = whole.lines().collect();
+    std::fs::rename(home.path("data"), home.path("old")).unwrap();
+    let cases = [
+        ("no first line", lines[1..].join("\n") + "\n", ":1: this is no export"),
+        ("a later version", whole.replacen("\"version\":1", "\"version\":2", 1), ":1: version 2"),
+        ("cut behind a record", lines[..3].join("\n") + "\n", ":4: the file ends here"),
+        ("cut within a record", whole[..lines[0].len() + 40].to_owned(), ":2: the file ends here"),
+        ("a record less", [&lines[..2], &lines[3..]].concat().join("\n") + "\n", ":3: 2 records should stand before"),
+        ("no record", whole.replacen("\"partition\"", "\"part\"", 2), "wrong.jsonl:2: not a record"),
+    ];
+    for (name, text, expected) in cases {
+        std::fs::write(home.path("wrong.jsonl"), text).unwrap();
+        let ran = home.run("log import wrong.jsonl");
+        assert_eq!(ran.code, 1, "{name}: {ran:?}");
+        assert!(ran.stderr.contains(expected), "{name}: {ran:?}");
+        assert!(!home.path("data").exists(), "{name}");
+    }
+}

@@ -6,7 +6,7 @@
 //! | [`delivery`] | what destinations get, and what happens where they fail |
 //! | [`questions`] | what `events`, `dlq`, `explain` and `replay` say |
 //! | [`lifecycle`] | starts, ends, restarts, roles and cursors |
-//! | [`log`] | `log stat`, `cursors`, `verify` and `repair` |
+//! | [`log`] | `log stat`, `verify`, `repair`, `export` and `import` |
 //! | [`commands`] | `demo`, `send` and `test` |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |

@@ -5,9 +5,13 @@
 //! | [`stat`] | what there is, and how long it is kept |
 //! | [`verify`] | whether every byte is right |
 //! | [`repair`] | what a damage costs, and how the log opens again |
+//! | [`export`], [`import`] | records as JSON lines; `file` holds the first and the last line |
 //! | [`findings`] | a damage as people read it |
 
+pub mod export;
+mod file;
 mod findings;
+pub mod import;
 pub mod repair;
 pub mod stat;
 pub mod verify;
@@ -23,7 +27,7 @@ use crate::{
     owner::{self, block_on},
 };
 
-/// The log on disk: what is in it, whether it is sound
+/// The log on disk: what is in it, whether it is sound, out of it and into it
 ///
 /// `verify` and `repair` need no log that opens; with --data-dir they need no contract either.
 #[derive(Debug, clap::Args)]
@@ -41,6 +45,8 @@ enum Question {
     Cursors,
     Verify(verify::Arguments),
     Repair(repair::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
 }
 
 /// Answers.
@@ -51,6 +57,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         Question::Cursors => block_on(context, cursors::list(context, flag)),
         Question::Verify(_) => verify::run(context, flag),
         Question::Repair(arguments) => repair::run(context, flag, arguments),
+        Question::Export(arguments) => block_on(context, export::run(context, flag, arguments)),
+        Question::Import(arguments) => block_on(context, import::run(context, flag, arguments)),
     }
 }
 
