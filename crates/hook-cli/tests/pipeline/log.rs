@@ -255,7 +255,7 @@ fn a_file_that_is_wrong_is_refused_with_its_line_and_changes_nothing() {
         ("cut behind a record", lines[..3].join("\n") + "\n", ":4: the file ends here"),
         ("cut within a record", whole[..lines[0].len() + 40].to_owned(), ":2: the file ends here"),
         ("a record less", [&lines[..2], &lines[3..]].concat().join("\n") + "\n", ":3: 2 records should stand before"),
-        ("no record", whole.replacen("\"partition\"", "\"part\"", 2), "wrong.jsonl:2: not a record"),
+        ("no record", whole.replacen("\"time\"", "\"tim\"", 1), "wrong.jsonl:2: not a record"),
     ];
     for (name, text, expected) in cases {
         std::fs::write(home.path("wrong.jsonl"), text).unwrap();

@@ -210,9 +210,11 @@ impl Target {
 /// How far cursors had come in the log that was exported.
 #[derive(Default)]
 struct Delivered {
-    /// By cursor, and by topic and partition: everything below was done.
-    cursors: Vec<(CursorName, HashMap<(String, u32), u64>)>,
+    cursors: Vec<(CursorName, Watermarks)>,
 }
+
+/// By topic and partition: everything below was done.
+type Watermarks = HashMap<(String, u32), u64>;
 
 impl Delivered {
     /// Of the cursors that the contract reads with. Those that the log does not have are made.
