@@ -28,6 +28,7 @@ check:
 prove:
     cargo build --release -p hook-cli
     cargo run --release -p xtask -- faults --hook target/release/hook
+    cargo test --release -p hook-log --test simulation -- --ignored --nocapture
 
 # The rules that no compiler knows: crate levels, forbidden words, codes, links, changelog fragments.
 tidy:

@@ -125,10 +125,10 @@ impl Recovered {
             return Err(damage(length, "the segment is too short").into());
         }
         let has_run = self.purpose == Purpose::Reader || self.digests.cover(header.number);
-        if let Some(index) = index(disk, dir, header, valid).filter(|index| has_run || index.keys == 0) {
+        let is_enough = |index: &Index| (has_run || index.keys == 0) && self.state.agrees_with(index);
+        if let Some(index) = index(disk, dir, header, valid).filter(is_enough) {
             let applied = self.state.apply_index(header, &index);
-            return applied
-                .map_err(|what| Damage { file: dir.join(index_name(header.number)), position: 0, what }.into());
+            return applied.map_err(|what| damage(0, what).into());
         }
         debug!(file = %path.display(), "sealed segment without an index or a digest run is read");
         let mut keys = Keys::default();

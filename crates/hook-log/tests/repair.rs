@@ -9,16 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::Fixture;
+use common::{Fixture, until};
 use hook_core::{
     names::TopicName,
-    ports::log::{Append, Commit, From, Log, NewRecord, Position, Record, TopicFilter},
+    ports::log::{Append, Appended, Commit, From, Log, NewRecord, Position, Record, TopicFilter},
 };
 use hook_log::{
     EmbeddedLog, OpenError,
     check::{Finding, Lost, Repair, Repaired, Report, verify},
 };
-use hook_testkit::log_conformance::{DEAD_LETTERS, EVENTS, append_events, cursor, drain, record, take, topic};
+use hook_testkit::log_conformance::{DEAD_LETTERS, EVENTS, append_events, cursor, drain, keyed, record, take, topic};
 
 fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(file).unwrap();
@@ -394,6 +394,32 @@ async fn keys_and_progress_of_an_append_that_is_lost_are_not_kept() {
     let state = log.state();
     let progress = state.cursors[0].partitions.iter().find(|progress| progress.topic == topic(EVENTS));
     assert_eq!(progress.map_or(0, |progress| progress.watermark), 0, "it is bridged again: {state:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_digest_run_is_found_and_made_anew_where_its_segments_are_left() {
+    let fixture = Fixture::with_segments_of(400);
+    let log = fixture.log();
+    for number in 0..4 {
+        log.append(keyed(&fixture, number, &[number])).await.unwrap();
+        append_events(&log, ["x".repeat(300)]).await;
+    }
+    until(|| fixture.files("digests").len() >= 3).await;
+    log.close().await.unwrap();
+    let run = fixture.files("digests").remove(1);
+    change(&run, |bytes| bytes[5000] ^= 1);
+    let report = look(&fixture);
+    let found: Vec<_> = report.damages().collect();
+    assert_eq!((found.len(), &found[0].file, found[0].lost.len()), (1, &run, 0), "{found:#?}");
+    let repaired = repair(&fixture);
+    assert_eq!(repaired.kept.len(), 1);
+    assert!(!repaired.report.is_damaged() && repaired.kept[0].exists() && !run.exists());
+    let log = fixture.log();
+    for number in 0..4 {
+        let again = log.append(keyed(&fixture, 9, &[number])).await.unwrap();
+        assert_eq!(again, Appended::DuplicateOf([number; 16]));
+    }
+    until(|| run.exists()).await;
 }
 
 /// Any byte of any sealed segment may be flipped: exactly what is reported is lost, and everything else is there.

@@ -34,7 +34,7 @@ pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(
     logging::start(&loaded.environment, &context.output).map_err(|problem| context.refuse(&[problem], None))?;
     let directory = data_directory::locate(&arguments.data_directory, &loaded.environment, &loaded.plan.app.id);
     let directory = directory.map_err(|problem| context.refuse(&[problem], None))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+    let runtime = runtime().map_err(|error| {
         context.output.error(&format!("could not start the async runtime: {error}"));
         Exit::Failure
     })?;
@@ -43,6 +43,17 @@ pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(
     // Whoever asks for the end while a large log is still being read does not wait for it.
     runtime.shutdown_background();
     ended
+}
+
+/// Leaves one processor to the writer of the log and to the system's network: more workers than the rest only wake each
+/// other. `TOKIO_WORKER_THREADS` says otherwise.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads(processors.saturating_sub(1).max(1));
+    }
+    builder.enable_all().build()
 }
 
 async fn run_until_asked(

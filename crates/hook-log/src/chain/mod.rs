@@ -6,7 +6,6 @@ mod pinned;
 mod queue;
 mod request;
 mod seen;
-mod traffic;
 mod writer;
 
 use std::{

@@ -23,8 +23,6 @@ const PLACE_BYTES: usize = 8 << 10;
 const NOTES: usize = 16 << 10;
 /// So many bytes of notes may wait.
 const NOTE_BYTES: usize = 8 << 20;
-/// With so many requests, a batch waits for no more.
-const ENOUGH: usize = 256;
 /// A note waits at most so long for company.
 const NOTES_WAIT: Duration = Duration::from_millis(500);
 
@@ -48,8 +46,6 @@ struct Waiting {
     is_closing: bool,
     /// Whether the writer sleeps. Waking it costs a system call, and a writer that is busy needs none.
     is_asleep: bool,
-    /// Whether it sleeps to let company come. Then only many requests wake it, or the end.
-    is_gathering: bool,
 }
 
 /// What the writer takes.
@@ -134,41 +130,24 @@ impl Queue {
         self.waiting().is_closing
     }
 
-    /// Waits for something to do, at most until `deadline`, and takes all of it. The first request waits so long for
-    /// company: what shares a batch shares its sync.
-    pub(super) fn take(&self, deadline: Instant, company: Duration) -> Work {
+    /// Waits for something to do, at most until `deadline`, and takes all of it.
+    pub(super) fn take(&self, deadline: Instant) -> Work {
         let mut waiting = self.waiting();
-        let mut gather_until = None;
         loop {
             let now = self.timer.now();
             let notes_due = waiting.notes_since.map(|since| since + NOTES_WAIT);
             let are_notes_due = waiting.notes.len() >= NOTES / 2 || notes_due.is_some_and(|due| due <= now);
             let is_due = !waiting.requests.is_empty() || are_notes_due || waiting.is_closing || waiting.is_poked;
-            let may_gather = !waiting.requests.is_empty() && waiting.requests.len() < ENOUGH && !waiting.is_closing;
-            if may_gather && !company.is_zero() {
-                let until = *gather_until.get_or_insert(now + company);
-                if now < until {
-                    waiting.is_gathering = true;
-                    waiting = self.sleep(waiting, until - now);
-                    waiting.is_gathering = false;
-                    continue;
-                }
-            }
             if is_due || deadline <= now {
                 let takes_notes = are_notes_due || !waiting.requests.is_empty() || waiting.is_closing;
                 return self.work(&mut waiting, takes_notes);
             }
             let until = notes_due.map_or(deadline, |due| due.min(deadline));
-            waiting = self.sleep(waiting, until.duration_since(now));
+            waiting.is_asleep = true;
+            let woken = self.ready.wait_timeout(waiting, until.duration_since(now));
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+            waiting.is_asleep = false;
         }
-    }
-
-    fn sleep<'w>(&self, mut waiting: MutexGuard<'w, Waiting>, time: Duration) -> MutexGuard<'w, Waiting> {
-        waiting.is_asleep = true;
-        let woken = self.ready.wait_timeout(waiting, time);
-        let mut waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
-        waiting.is_asleep = false;
-        waiting
     }
 
     fn work(&self, waiting: &mut Waiting, takes_notes: bool) -> Work {
@@ -185,10 +164,9 @@ impl Queue {
     }
 
     fn wake(&self, waiting: MutexGuard<'_, Waiting>) {
-        let is_enough = !waiting.is_gathering || waiting.requests.len() >= ENOUGH || waiting.is_closing;
-        let wakes = waiting.is_asleep && is_enough;
+        let is_asleep = waiting.is_asleep;
         drop(waiting);
-        if wakes {
+        if is_asleep {
             self.ready.notify_one();
         }
     }

@@ -20,7 +20,6 @@ use super::{
     queue::Work,
     request::Request,
     seen::Seen,
-    traffic::Traffic,
 };
 use crate::{
     digests::Keys,
@@ -53,7 +52,6 @@ pub(crate) struct Writer {
     /// The end of the active segment when pinned bytes were counted last; `None` since it is another segment.
     pub(super) counted_at_end: Option<u64>,
     probe_at: Option<Instant>,
-    traffic: Traffic,
     /// The end of the active segment when the log was opened, where it needs no proof: a log in which nothing happened is
     /// left as it was.
     opened_at: u64,
@@ -65,7 +63,7 @@ struct EndOfThread(Arc<Chain>);
 impl Drop for EndOfThread {
     fn drop(&mut self) {
         self.0.queue.close();
-        drop(self.0.queue.take(self.0.shared.timer.now(), Duration::ZERO));
+        drop(self.0.queue.take(self.0.shared.timer.now()));
         self.0.ended.send_if_modified(|ended| {
             let is_panic = ended.is_none();
             if is_panic {
@@ -90,7 +88,6 @@ impl Writer {
             blocked: None,
             counted_at_end: None,
             probe_at: None,
-            traffic: Traffic::new(Instant::now()),
         }
     }
 
@@ -103,8 +100,7 @@ impl Writer {
     fn run(mut self) {
         let _end = EndOfThread(Arc::clone(&self.chain));
         loop {
-            let work = self.chain.queue.take(self.deadline(), self.traffic.company());
-            self.traffic.count(work.requests.len(), Instant::now());
+            let work = self.chain.queue.take(self.deadline());
             if self.work(work).is_break() {
                 break;
             }
@@ -119,7 +115,7 @@ impl Writer {
 
     /// Does what there is to do now, and does not wait for more.
     pub(crate) fn step(&mut self) {
-        let work = self.chain.queue.take(self.chain.shared.timer.now(), Duration::ZERO);
+        let work = self.chain.queue.take(self.chain.shared.timer.now());
         let _ = self.work(work);
     }
 

@@ -103,10 +103,22 @@ impl Repair {
             replaced.and_then(|()| RealDisk.sync_dir(&dir)).map_err(OpenError::io("replace", &path))?;
             files.push(path);
         }
+        for finding in self.report.damages().filter(|finding| finding.is_of_run()) {
+            let aside = with_suffix(&finding.file, DAMAGED_SUFFIX);
+            let renamed = RealDisk.rename(&finding.file, &aside);
+            renamed.map_err(OpenError::io("keep a copy of", &finding.file))?;
+            kept.push(aside);
+        }
         let chains = check_all(&RealDisk, &self.dir, on_progress)?;
         let report = Report { chains: chains.into_iter().map(|(_, checked)| checked.report).collect() };
         Ok(Repaired { files, kept, report })
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Keeps the damaged file under another name, beside the one that takes its place.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use hook_core::names::{CursorName, TopicName};
 use serde::Serialize;
 
+use crate::error::Damage;
+
 /// What a check of a whole log has found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -68,6 +70,29 @@ pub struct Finding {
     pub other_lost: bool,
     /// Whether a repair can do something about it.
     pub can_be_repaired: bool,
+}
+
+impl Finding {
+    /// A digest run that is damaged: deduplication keys, and nothing else.
+    pub(super) fn of_run(damage: Damage) -> Self {
+        Self {
+            file: damage.file,
+            position: damage.position,
+            end: damage.position,
+            what: damage.what,
+            lost: Vec::new(),
+            kept_records: 0,
+            dropped_keys: 0,
+            dropped_progress: Vec::new(),
+            other_lost: true,
+            can_be_repaired: true,
+        }
+    }
+
+    /// Whether it is a file of deduplication keys, made anew from its segments as long as they are there.
+    pub(super) fn is_of_run(&self) -> bool {
+        self.file.extension().is_some_and(|extension| extension == "digests")
+    }
 }
 
 /// Records of one partition that are lost, from offset to offset.

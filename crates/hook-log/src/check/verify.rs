@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::{
     chain::{Checked, OnProgress, check},
-    report::Report,
+    report::{Finding, Report},
 };
 use crate::{
+    digests::damaged_runs,
     disk::{Disk, RealDisk},
     error::OpenError,
     format::{ChainKind, segment_name},
@@ -31,7 +32,14 @@ pub(super) fn check_all(
         done += bytes;
         on_progress(done, total);
     };
-    let of_chain = |kind: ChainKind| Ok((kind, check(disk, &dir.join(kind.folder()), kind, &mut read)?));
+    let of_chain = |kind: ChainKind| {
+        let dir = dir.join(kind.folder());
+        let mut checked = check(disk, &dir, kind, &mut read)?;
+        for damage in damaged_runs(disk, &dir, kind)? {
+            checked.report.damages.push(Finding::of_run(damage));
+        }
+        Ok((kind, checked))
+    };
     ChainKind::ALL.into_iter().map(of_chain).collect()
 }
 

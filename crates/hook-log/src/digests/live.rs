@@ -1,6 +1,7 @@
 //! Everything that is remembered beside the active segment, shared by the writer, who asks, and the keeper, who tidies up.
 
 use std::{
+    io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -86,6 +87,26 @@ impl Live {
         let sealed = self.sealed.iter().map(|sealed| sealed.since_us);
         self.runs.iter().filter(|run| run.count > 0).map(|run| run.since_us).chain(sealed).min()
     }
+}
+
+/// The damaged runs of a chain. Every byte of every run is read.
+pub(crate) fn damaged_runs(disk: &dyn Disk, dir: &Path, chain: ChainKind) -> Result<Vec<Damage>, OpenError> {
+    let names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(OpenError::io("list", dir)(error)),
+    };
+    let mut damaged = Vec::new();
+    for segments in names.iter().filter_map(|name| run_segments(name)) {
+        match Run::open(disk, dir, chain, segments).and_then(|run| run.check()) {
+            Ok(()) => {}
+            Err(RunError::Damaged(damage)) => damaged.push(damage),
+            // The owner has merged it meanwhile.
+            Err(RunError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(RunError::Io { path, source }) => return Err(OpenError::io("read", path)(source)),
+        }
+    }
+    Ok(damaged)
 }
 
 /// The runs that were found when a chain was opened.

@@ -17,7 +17,7 @@ mod run;
 mod tests;
 
 pub(crate) use keys::{First, Keys};
-pub(crate) use live::{Digests, Live, Opened};
+pub(crate) use live::{Digests, Live, Opened, damaged_runs};
 pub(crate) use run::RunError;
 
 /// A key that is remembered.
