@@ -77,6 +77,10 @@ impl Run {
         let file = disk.open_read_only(&path).map_err(io)?;
         let mut header = [0; PAGE_BYTES];
         let read = file.read_at(&mut header, 0).map_err(io)?;
+        if let Some(found) = later_version(&header[..read]) {
+            let known = format!("it has format version {found}, and this program reads version {VERSION}");
+            return Err(io(io::Error::new(io::ErrorKind::Unsupported, known)));
+        }
         let header = (read == PAGE_BYTES).then(|| Header::decode(&header, chain)).flatten();
         let header =
             header.filter(|header| header.segments == segments).ok_or_else(|| damage(0, "not a digest run"))?;
@@ -196,6 +200,13 @@ impl Header {
         let (filter_bytes, filter_crc) = (fields.u64()?, fields.u32()?);
         is_known.then_some(Self { chain, segments, count, since_us, until_us, filter_bytes, filter_crc })
     }
+}
+
+/// The version of a run that a later program wrote. Asked before the checksum: such a run is no damage, and must not be made
+/// anew in an older format.
+fn later_version(header: &[u8]) -> Option<u16> {
+    let version = header.strip_prefix(MAGIC)?.first_chunk()?;
+    Some(u16::from_le_bytes(*version)).filter(|version| *version > VERSION)
 }
 
 /// Writes the number of entries and the checksum.

@@ -12,21 +12,21 @@ use crate::{
     format::{ChainKind, Encoder, Frame, frames},
 };
 
-const CHAIN: ChainKind = ChainKind::Events;
+pub(super) const CHAIN: ChainKind = ChainKind::Events;
 const NEVER: i64 = i64::MAX;
 
 /// An evenly spread digest of a number.
-fn digest(number: u64) -> [u8; 16] {
+pub(super) fn digest(number: u64) -> [u8; 16] {
     let mut seed = fastrand::Rng::with_seed(number);
     seed.u128(..).to_le_bytes()
 }
 
-fn id(number: u64) -> [u8; 16] {
+pub(super) fn id(number: u64) -> [u8; 16] {
     u128::from(number).to_le_bytes()
 }
 
 /// The keys that a segment says, as (digest, id, expiry).
-fn keys(of: impl IntoIterator<Item = (u64, u64, i64)>) -> Keys {
+pub(super) fn keys(of: impl IntoIterator<Item = (u64, u64, i64)>) -> Keys {
     let mut keys = Keys::default();
     for (number, by, expires_at_us) in of {
         let mut buffer = BytesMut::new();
@@ -113,6 +113,10 @@ fn every_flipped_or_missing_byte_of_a_run_is_noticed() {
         // The segment is gone, so that it cannot be made anew.
         match Opened::open(&RealDisk, dir.path(), CHAIN, 4) {
             Err(crate::OpenError::Damaged(damage)) => damage.file == path,
+            // A flipped version is one that is not known.
+            Err(crate::OpenError::Io { path: file, source, .. }) => {
+                file == path && source.kind() == std::io::ErrorKind::Unsupported
+            }
             Err(error) => panic!("another error: {error}"),
             Ok(opened) => {
                 let digests = Digests::new(Arc::new(RealDisk), dir.path().to_owned(), CHAIN, 1000, opened);
@@ -131,6 +135,23 @@ fn every_flipped_or_missing_byte_of_a_run_is_noticed() {
     fs::write(&path, &whole[..100]).unwrap();
     assert!(!Opened::open(&RealDisk, dir.path(), CHAIN, 3).unwrap().cover(3));
     assert_eq!(runs(dir.path()), [] as [&str; 0]);
+}
+
+#[test]
+fn a_run_of_a_later_version_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let digests = open(dir.path(), 1000, 0);
+    digests.seal(3, 0, keys([(1, 1, NEVER)]));
+    settle(&digests, 0, 0);
+    let path = dir.path().join(&runs(dir.path())[0]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 2;
+    fs::write(&path, &bytes).unwrap();
+    let Err(crate::OpenError::Io { source, .. }) = Opened::open(&RealDisk, dir.path(), CHAIN, 3) else {
+        panic!("it was opened, or taken for damage")
+    };
+    assert!(source.to_string().contains("format version 2"), "{source}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
