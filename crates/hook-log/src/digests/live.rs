@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use super::{
     keys::{First, Keys},
     merge::{choose, merge},
-    name::run_segments,
+    name::{run_name, run_segments},
     run::{Run, RunError, RunWriter},
 };
 use crate::{
@@ -31,6 +31,9 @@ pub(crate) struct Digests {
     chain: ChainKind,
     most_entries: u64,
     live: Mutex<Arc<Live>>,
+    /// Files that must go before anything else is merged or forgotten: one that came back would contradict the others.
+    /// Only the keeper takes it.
+    doomed: Mutex<Vec<PathBuf>>,
 }
 
 /// What is remembered at one moment, oldest first.
@@ -74,6 +77,11 @@ impl Live {
     pub(crate) fn len(&self) -> u64 {
         let sealed = self.sealed.iter().map(|sealed| sealed.keys.len() as u64);
         self.runs.iter().map(|run| run.count).chain(sealed).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn sealed_segments(&self) -> Vec<u64> {
+        self.sealed.iter().map(|sealed| sealed.segment).collect()
     }
 
     /// The memory that is taken by what is on disk.
@@ -122,6 +130,10 @@ impl Opened {
             names.iter().filter_map(|name| Some((run_segments(name)?, name))).collect();
         // Of those that begin alike, the longest comes first.
         found.sort_by_key(|(segments, _)| (*segments.start(), u64::MAX - segments.end()));
+        if !found.is_empty() {
+            // A merged run may have got its name just before the process ended. It must be certain before its inputs go.
+            disk.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
+        }
         let mut runs: Vec<Run> = Vec::new();
         for (segments, name) in found {
             let path = dir.join(name);
@@ -161,7 +173,7 @@ impl Digests {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, chain: ChainKind, most_entries: u64, opened: Opened) -> Self {
         let runs = opened.0.into_iter().map(Arc::new).collect();
         let live = Mutex::new(Arc::new(Live { runs, sealed: Vec::new() }));
-        Self { disk, dir, chain, most_entries, live }
+        Self { disk, dir, chain, most_entries, live, doomed: Mutex::default() }
     }
 
     /// What is remembered now. It does not change under whoever has it.
@@ -196,6 +208,7 @@ impl Digests {
     /// Forgets what has expired and what is too much, then merges a few runs where there are too many. `oldest` is the oldest
     /// segment that is kept. `true` where there may be more to do.
     pub(crate) fn tidy(&self, oldest: u64, now_us: i64, is_ending: impl Fn() -> bool) -> Result<bool, RunError> {
+        self.remove_doomed()?;
         let live = self.live();
         let is_too_much = live.len() > self.most_entries;
         let is_gone = |run: &Run| *run.segments.end() < oldest && run.until_us <= now_us;
@@ -211,9 +224,17 @@ impl Digests {
         let counts: Vec<u64> = live.runs.iter().map(|run| run.count).collect();
         let Some(range) = choose(&counts, self.most_entries / RUN_SHARE) else { return Ok(false) };
         let inputs = &live.runs[range.clone()];
-        let merged = merge(&*self.disk, &self.dir, self.chain, inputs, now_us, is_ending)?;
+        let merged = match merge(&*self.disk, &self.dir, self.chain, inputs, now_us, is_ending) {
+            Ok(merged) => merged,
+            Err(error) => {
+                // It may have its name already. Were it left, a later merge of other neighbours would overlap with it.
+                self.doomed().extend(merged_name(inputs).map(|name| self.dir.join(name)));
+                return Err(error);
+            }
+        };
         self.change(|live| drop(live.runs.splice(range, [Arc::new(merged)])));
-        inputs.iter().try_for_each(|run| self.remove(&run.path))?;
+        self.doomed().extend(inputs.iter().map(|run| run.path.clone()));
+        self.remove_doomed()?;
         Ok(true)
     }
 
@@ -224,7 +245,8 @@ impl Digests {
         debug!(file = %run.path.display(), keys = run.count, "deduplication keys forgotten");
         if *run.segments.end() < oldest {
             self.change(|live| drop(live.runs.remove(at)));
-            return self.remove(&run.path);
+            self.doomed().push(run.path.clone());
+            return self.remove_doomed();
         }
         let (disk, segments) = (&*self.disk, run.segments.clone());
         let empty = RunWriter::begin(disk, &self.dir, self.chain, segments, 0, i64::MAX).and_then(RunWriter::finish);
@@ -242,9 +264,22 @@ impl Digests {
         self.live().runs.iter().filter_map(damage).collect()
     }
 
-    fn remove(&self, path: &Path) -> Result<(), RunError> {
-        let removed = self.disk.remove(path).and_then(|()| self.disk.sync_dir(&self.dir));
-        removed.map_err(|source| RunError::Io { path: path.to_owned(), source })
+    /// Removes what has to go. The directory is synced each time, so that a crash brings nothing back either.
+    fn remove_doomed(&self) -> Result<(), RunError> {
+        let mut doomed = self.doomed();
+        while let Some(path) = doomed.last() {
+            let removed = match self.disk.remove(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => self.disk.sync_dir(&self.dir),
+            };
+            removed.map_err(|source| RunError::Io { path: path.clone(), source })?;
+            doomed.pop();
+        }
+        Ok(())
+    }
+
+    fn doomed(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut Live)) {
@@ -257,4 +292,9 @@ impl Digests {
     fn guard(&self) -> MutexGuard<'_, Arc<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The name of the run that these are merged into.
+fn merged_name(runs: &[Arc<Run>]) -> Option<String> {
+    Some(run_name(&(*runs.first()?.segments.start()..=*runs.last()?.segments.end())))
 }

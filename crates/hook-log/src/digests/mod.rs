@@ -7,6 +7,8 @@
 //!
 //! Digests are hashes, and are taken as evenly spread.
 
+#[cfg(test)]
+mod faults;
 mod filter;
 mod keys;
 mod live;
