@@ -45,6 +45,27 @@ fn hash(digest: &[u8; 16]) -> u64 {
 mod tests {
     use super::*;
 
+    /// Filters are in files: a filter that set other bits would say of keys that they were never seen.
+    #[test]
+    fn the_bits_are_those_of_the_specification() {
+        let mut filter = Filter::for_keys(100);
+        let mut expected = [0_u64; 16];
+        for number in 1..=100_u64 {
+            let mut h = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut digest = [0; 16];
+            digest[8..].copy_from_slice(&h.to_le_bytes());
+            filter.insert(&digest);
+            let g = h.wrapping_mul(0x517c_c1b7_2722_0a95);
+            for _ in 0..HASHES {
+                let bit = (u128::from(h) * (16 * 64)) >> 64;
+                expected[(bit / 64) as usize] |= 1 << (bit % 64);
+                h = h.rotate_left(5).wrapping_add(g);
+            }
+        }
+        let expected: Vec<u8> = expected.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(filter.to_bytes(), expected);
+    }
+
     #[test]
     fn what_was_put_in_passes_and_little_else_does_also_from_a_file() {
         let digest = |number: u64| {
