@@ -11,22 +11,39 @@ use crate::{disk::Disk, format::ChainKind};
 /// So many runs may be live: each costs a look into its filter for every new event.
 pub(super) const MOST_RUNS: usize = 16;
 /// So many are merged at once, where they are small enough: fewer merges, and each entry is written fewer times.
-const WIDEST: usize = 4;
+const WIDEST: usize = 8;
 
 /// The runs that should become one, where there are too many. `most_entries` keeps a run from growing so large that dropping
 /// it would forget too much at once.
+///
+/// A run is *full* with more than half of that, and stays as it is. What is newer than the newest full one becomes another
+/// full one as soon as there is enough of it; until then, those become one that cost the fewest entries written for each
+/// run fewer. So most places are always there for small runs, and an entry is written again a few times only.
 pub(super) fn choose(counts: &[u64], most_entries: u64) -> Option<Range<usize>> {
     if counts.len() < MOST_RUNS {
         return None;
     }
-    let cheapest = |width: usize| {
-        let windows = counts.windows(width).enumerate();
-        windows
-            .map(|(at, window)| (window.iter().sum::<u64>(), at..at + width))
-            .min_by_key(|(sum, range)| (*sum, range.start))
-    };
-    let fitting = (2..=WIDEST).rev().filter_map(cheapest).find(|(sum, _)| *sum <= most_entries);
-    fitting.or_else(|| cheapest(2)).map(|(_, range)| range)
+    let newer = counts.iter().rposition(|&count| count > most_entries / 2).map_or(0, |full| full + 1);
+    next_full(counts, newer, most_entries)
+        .or_else(|| cheapest(counts, newer, most_entries))
+        .or_else(|| cheapest(counts, 0, most_entries))
+}
+
+/// The runs from `start` on that are a full one together.
+fn next_full(counts: &[u64], start: usize, most_entries: u64) -> Option<Range<usize>> {
+    let fits = |end: &usize| counts[start..*end].iter().sum::<u64>() <= most_entries;
+    let end = (start + 2..=counts.len()).take_while(fits).last()?;
+    (counts[start..end].iter().sum::<u64>() >= most_entries / 5 * 4).then_some(start..end)
+}
+
+/// Of the runs from `start` on, those that cost the least for each run fewer. Too many is worse than too large.
+fn cheapest(counts: &[u64], start: usize, most_entries: u64) -> Option<Range<usize>> {
+    let windows = (start..counts.len()).flat_map(|at| (at + 2..=counts.len().min(at + WIDEST)).map(move |end| at..end));
+    windows.min_by_key(|window| {
+        let written = counts[window.clone()].iter().sum::<u64>();
+        // In thousandths, so that of many small windows the widest wins.
+        if written > most_entries { (true, written) } else { (false, written * 1000 / (window.len() as u64 - 1)) }
+    })
 }
 
 /// Merges adjacent runs, oldest first. Gives up where `is_ending` says so.
@@ -76,32 +93,51 @@ pub(super) fn merge(
 
 #[cfg(test)]
 mod tests {
-    use std::iter;
-
     use super::*;
 
     #[test]
     fn small_neighbours_are_merged_first_and_large_runs_stay() {
         assert_eq!(choose(&[10; MOST_RUNS - 1], 1000), None);
-        assert_eq!(choose(&[10; MOST_RUNS], 1000), Some(0..4));
+        assert_eq!(choose(&[10; MOST_RUNS], 1000), Some(0..WIDEST));
         let mut counts = [1000; MOST_RUNS];
         counts[9..12].fill(10);
         assert_eq!(choose(&counts, 1000), Some(9..12));
         assert_eq!(choose(&[1000; MOST_RUNS], 1000), Some(0..2), "too many is worse than too large");
     }
 
-    #[test]
-    fn each_entry_is_written_a_few_times_only() {
-        let (mut counts, mut written, sealed) = (Vec::new(), 0_u64, 120);
-        for keys in iter::repeat_n(100_u64, sealed) {
-            counts.push(keys);
-            while let Some(range) = choose(&counts, 1_250) {
+    /// Seals segments of so many keys, and forgets the oldest run where there are too many. Returns how many times an entry is
+    /// written, and the most runs.
+    fn simulate(segments: u64, keys: impl Fn(u64) -> u64) -> (f64, usize) {
+        const MOST: u64 = 10_000_000;
+        let (mut counts, mut sealed, mut merged, mut most_runs) = (Vec::new(), 0, 0, 0);
+        for segment in 0..segments {
+            sealed += keys(segment);
+            counts.push(keys(segment));
+            most_runs = most_runs.max(counts.len());
+            while counts.iter().sum::<u64>() > MOST {
+                counts.remove(0);
+            }
+            while let Some(range) = choose(&counts, MOST / 8) {
                 let sum = counts[range.clone()].iter().sum();
-                written += sum;
+                merged += sum;
                 counts.splice(range, [sum]);
             }
         }
-        assert!(written < sealed as u64 * 100 * 4, "{written}");
-        assert!(counts.len() < MOST_RUNS);
+        ((sealed + merged) as f64 / sealed as f64, most_runs)
+    }
+
+    #[test]
+    fn each_entry_is_written_a_few_times_only_however_many_a_segment_has() {
+        let uneven = |segment: u64| (segment.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 46) + 1;
+        for (keys, segments, most) in
+            [(2_000_000, 50, 1.1), (700_000, 100, 1.1), (300_000, 300, 2.1), (100_000, 1500, 2.5)]
+        {
+            let (written, runs) = simulate(segments, |_| keys);
+            assert!(written < most && runs <= MOST_RUNS, "{keys} keys: written {written} times, {runs} runs");
+        }
+        let (written, runs) = simulate(5000, |_| 10_000);
+        assert!(written < 5.5 && runs <= MOST_RUNS, "written {written} times, {runs} runs");
+        let (written, runs) = simulate(1500, uneven);
+        assert!(written < 2.5 && runs <= MOST_RUNS, "written {written} times, {runs} runs");
     }
 }
