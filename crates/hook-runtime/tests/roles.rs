@@ -386,6 +386,26 @@ async fn bad_keys_do_not_keep_a_destination_shut_for_all_that_comes_behind_them(
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_keys_let_everything_pass_also_where_more_waits_behind_them_than_may_be_read_ahead() {
+    let driver = Scripted::new(|name, _| match name.starts_with("bad") {
+        true => Outcome::failed(FailureClass::Transient, "500"),
+        false => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { max_retries: 3, ..Case::of(&driver) }).await;
+    for round in 0..60 {
+        for number in 0..8 {
+            running.store(&format!("bad{number}-{round}"), Some(&format!("bad-key{number}"))).await;
+        }
+        for number in 0..20 {
+            running.store(&format!("good{number}-{round}"), Some(&format!("good-key{number}-{round}"))).await;
+        }
+    }
+    let good = |asked: &[String]| asked.iter().filter(|asked| asked.starts_with("good")).count();
+    driver.until(|asked| good(asked) == 20 * 60).await;
+    assert!(running.dead_letters().await.iter().all(|letter| letter.header.attempts > 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_key_opens_the_breaker_too() {
     let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Transient, "503"));
     let running = Running::start(&Case { max_retries: 1, ..Case::of(&driver) }).await;

@@ -118,6 +118,11 @@ impl<E: Hash + Eq + Clone> Breaker<E> {
         Some(Opened { give_back: self.streak.drain().collect() })
     }
 
+    /// A probe failed for reasons of its own event: the next one goes out after a pause.
+    pub(crate) fn on_probe_at_fault(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        self.pause(None, now, random);
+    }
+
     fn pause(&mut self, retry_after: Option<Duration>, now: Instant, random: &mut fastrand::Rng) {
         let (since, probes, last_probed) = match &self.state {
             State::Closed => (now, 0, None),

@@ -169,10 +169,11 @@ impl Worker {
     }
 
     /// Whether to read on. A destination that is shut reads only until there is a lane to probe with that was never
-    /// attempted: with those alone that have failed, bad events could keep it shut for everything behind them.
+    /// attempted, also beyond `max_ahead`: with those alone that have failed, bad events could keep it shut for everything
+    /// behind them.
     fn wants_more(&mut self) -> bool {
-        if self.breaker.is_open() && self.lanes.has_untried() && !self.is_abandoned() {
-            return false;
+        if self.breaker.is_open() && !self.is_abandoned() {
+            return !self.lanes.has_untried();
         }
         let is_at_max_ahead = self.progress.ahead() >= self.shared.adapter.max_ahead;
         if is_at_max_ahead && !self.is_at_max_ahead {
@@ -326,6 +327,13 @@ impl Worker {
     }
 
     fn on_sick(&mut self, failed: Failed<EventKey>, head: &mut Head, now: Instant) {
+        // It spends what it fails: otherwise events that always fail could keep each other, and a destination, for ever.
+        if head.history.is_at_fault(self.delivered) && failed.class == FailureClass::Transient {
+            if failed.was_probe && self.breaker.is_open() {
+                self.breaker.on_probe_at_fault(now, &mut self.random);
+            }
+            return;
+        }
         let event = failed.event.clone();
         let was_open = self.breaker.is_open();
         let Some(opened) = self.breaker.on_failure(failed, now, &mut self.random) else { return };

@@ -6,6 +6,9 @@ use hook_contract::plan::RetryPlan;
 use hook_core::outcome::{Failure, FailureClass};
 use tokio::time::Instant;
 
+/// Once may be a destination that comes and goes.
+const SINGLED_OUT: u32 = 2;
+
 /// What one event has been through at one destination. Starts anew after a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct History {
@@ -17,13 +20,32 @@ pub(crate) struct History {
     pub(crate) failures: u32,
     /// When the first attempt began, by the monotonic clock.
     pub(crate) first_attempt: Option<Instant>,
+    /// How many events the destination had taken when this one failed last.
+    delivered_at_failure: Option<u64>,
+    /// How often it failed again although another event had gone through meanwhile.
+    singled_out: u32,
     /// How many events the destination had taken when it last refused this one as misconfigured.
     pub(crate) delivered_at_misconfiguration: Option<u64>,
 }
 
 impl History {
-    pub(crate) const NEW: Self =
-        Self { attempts: 0, spent: 0, failures: 0, first_attempt: None, delivered_at_misconfiguration: None };
+    pub(crate) const NEW: Self = Self {
+        attempts: 0,
+        spent: 0,
+        failures: 0,
+        first_attempt: None,
+        delivered_at_failure: None,
+        singled_out: 0,
+        delivered_at_misconfiguration: None,
+    };
+
+    /// Notes a failure after which the destination has taken so many events. `true` where it has often enough taken others
+    /// between two failures of this one: then it is not the destination that is ill.
+    pub(crate) fn is_at_fault(&mut self, delivered: u64) -> bool {
+        let others_passed = self.delivered_at_failure.replace(delivered).is_some_and(|before| before < delivered);
+        self.singled_out += u32::from(others_passed);
+        self.singled_out >= SINGLED_OUT
+    }
 
     /// Takes back what was spent while the destination as a whole was failing.
     pub(crate) fn give_back(&mut self, spent: u32) {
