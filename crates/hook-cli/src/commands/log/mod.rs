@@ -6,7 +6,7 @@
 //! | [`verify`] | whether every byte is right |
 //! | [`repair`] | what a damage costs, and how the log opens again |
 //! | [`export`], [`import`] | records as JSON lines; `file` holds the first and the last line |
-//! | [`findings`] | a damage as people read it |
+//! | `findings` | a damage as people read it |
 
 pub mod export;
 mod file;
