@@ -218,7 +218,7 @@ pub struct EgressAdapter {
     pub on_give_up: GiveUp,
     /// At most so many attempts at once.
     pub concurrency: usize,
-    /// At most so many records past the watermark.
+    /// At most so many events that are read and not done.
     pub max_ahead: u64,
     /// Its settings, complete.
     pub settings: serde_json::Value,

@@ -153,7 +153,7 @@ pub struct EgressCommon {
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1, max = 10_000))]
     pub concurrency: u32,
-    /// How many records past the first undelivered one are looked at at most.
+    /// How many events are held that are read and not done: then reading waits. While a breaker is open, up to ten times as many.
     #[serde(default = "default_max_ahead")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_ahead: u64,

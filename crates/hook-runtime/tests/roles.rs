@@ -406,6 +406,47 @@ async fn bad_keys_let_everything_pass_also_where_more_waits_behind_them_than_may
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_tried_again_and_again_does_not_stop_the_others_after_max_ahead() {
+    let driver = Scripted::new(|name, _| match name.starts_with("bad") {
+        true => Outcome::failed(FailureClass::Transient, "500"),
+        false => Outcome::delivered("200"),
+    });
+    let running = Running::start(&Case { max_retries: 20, ..Case::of(&driver) }).await;
+    running.store("bad", Some("bad-key")).await;
+    for number in 0..1000 {
+        running.store(&format!("e{number}"), Some(&format!("key{}", number % 50))).await;
+    }
+    let began = Instant::now();
+    driver.until(|asked| asked.iter().filter(|asked| asked.starts_with('e')).count() == 1000).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "they waited for {:?}", began.elapsed());
+    assert!(running.dead_letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_down_holds_a_bounded_number_of_events_however_few_keys_have_them_all() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Unreachable, "connection refused"));
+    let running = Running::start(&Case::of(&driver)).await;
+    for number in 0..2000 {
+        running.store(&format!("e{number}"), Some(&format!("key{}", number % 3))).await;
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let status = running.handle.status().destinations[0].clone();
+    assert!(status.breaker_open_since.is_some());
+    let held = status.pending;
+    assert!((1000..1000 + 64).contains(&held), "ten times max_ahead, and what one read brings: {held}");
+
+    let while_down = driver.asked().len();
+    driver.answer_from_now_on(delivered);
+    driver.until(|asked| asked.len() >= while_down + 2000).await;
+    let after = &driver.asked()[while_down..];
+    for key in 0..3 {
+        let of_key = after.iter().filter_map(|name| name.strip_prefix('e')?.parse::<usize>().ok());
+        let of_key: Vec<_> = of_key.filter(|number| number % 3 == key).collect();
+        assert_eq!(of_key, (key..2000).step_by(3).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_key_opens_the_breaker_too() {
     let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Transient, "503"));
     let running = Running::start(&Case { max_retries: 1, ..Case::of(&driver) }).await;

@@ -24,7 +24,6 @@ use super::{
     attempt::{self, Attempted, DeadLettered, Done, Refused},
     breaker::{Breaker, Failed},
     lanes::{EventKey, Head, LaneKey, Lanes},
-    progress::Progress,
     retry::{self, Decision},
     shared::{OPTIONAL_MAX_AGE, Shared},
     status::{DestinationState, WaitingKey},
@@ -36,6 +35,10 @@ const READ: usize = 64;
 const REFRESH: Duration = Duration::from_millis(500);
 /// Why events of a destination that is not required are dropped unseen.
 const SHUT_TOO_LONG: &str = "the destination has been shut for longer than max_age";
+/// A destination that is shut reads until there is a lane to probe with that has not failed: with those alone that have, bad
+/// events could keep it shut for everything behind them. But where a few keys have all events there may be no such lane, and a
+/// backlog has no bound: with so many times `max_ahead` events in hand it stops.
+const MORE_TO_PROBE: u64 = 10;
 /// So many waiting keys are shown to an operator.
 const SHOWN_KEYS: usize = 20;
 
@@ -45,7 +48,6 @@ pub(crate) struct Worker {
     retry: RetryPlan,
     lanes: Lanes,
     breaker: Breaker<EventKey>,
-    progress: Progress,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Whether a probe is in flight.
     is_probing: bool,
@@ -73,7 +75,6 @@ impl Worker {
             shared,
             lanes: Lanes::default(),
             breaker: Breaker::new(),
-            progress: Progress::default(),
             in_flight: FuturesUnordered::new(),
             is_probing: false,
             throttled_until: None,
@@ -168,17 +169,17 @@ impl Worker {
         [attempt_at, self.refresh_at].into_iter().flatten().min()
     }
 
-    /// Whether to read on. A destination that is shut reads only until there is a lane to probe with that was never
-    /// attempted, also beyond `max_ahead`: with those alone that have failed, bad events could keep it shut for everything
-    /// behind them.
+    /// Whether to read on. What is held counts, and not how far past the oldest of it the reading has come: a key whose events
+    /// are tried again and again must not stop all others.
     fn wants_more(&mut self) -> bool {
+        let (held, max_ahead) = (self.lanes.events() as u64, self.shared.adapter.max_ahead);
         if self.breaker.is_open() && !self.is_abandoned() {
-            return !self.lanes.has_untried();
+            return !self.lanes.has_untried() && held < max_ahead.saturating_mul(MORE_TO_PROBE);
         }
-        let is_at_max_ahead = self.progress.ahead() >= self.shared.adapter.max_ahead;
+        let is_at_max_ahead = held >= max_ahead;
         if is_at_max_ahead && !self.is_at_max_ahead {
             self.shared.metrics.read_paused(&self.shared.name);
-            warn!(destination = %self.shared.name, "reading waits: the oldest event that is not done is max_ahead behind");
+            warn!(destination = %self.shared.name, held, "reading waits: max_ahead events are not done");
         }
         self.is_at_max_ahead = is_at_max_ahead;
         !is_at_max_ahead && self.lanes.ready() < 2 * self.shared.adapter.concurrency
@@ -207,7 +208,6 @@ impl Worker {
                 self.note_dropped(event.header.id, SHUT_TOO_LONG);
                 self.done.push(record.position);
             } else {
-                self.progress.read(&record.position);
                 let key = match &event.header.meta.route_key {
                     Some(key) => LaneKey::Ordered(key.as_str().into()),
                     None => LaneKey::Alone(record.position.clone()),
@@ -254,6 +254,7 @@ impl Worker {
         if attempted.was_probe {
             self.is_probing = false;
         }
+        self.lanes.note_attempt(&attempted.key, &attempted.outcome);
         match &attempted.outcome {
             Outcome::Delivered { answer } => {
                 let answer = answer.clone();
@@ -445,7 +446,6 @@ impl Worker {
             return Ok(());
         }
         for position in &self.done {
-            self.progress.done(position);
             self.shared.metrics.committed(&position.topic);
         }
         subscription.commit(std::mem::take(&mut self.done))

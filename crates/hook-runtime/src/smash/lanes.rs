@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hook_core::{envelope::Envelope, ports::log::Position};
+use hook_core::{envelope::Envelope, outcome::Outcome, ports::log::Position};
 use tokio::time::Instant;
 
 use super::retry::History;
@@ -40,6 +40,8 @@ struct Lane {
     /// `None` while it is being attempted.
     head: Option<Head>,
     behind: VecDeque<Position>,
+    /// Whether its last attempt failed, at this head or at one that was given up.
+    has_failed: bool,
 }
 
 /// All lanes of one destination.
@@ -84,7 +86,7 @@ impl Lanes {
             Some(lane) => lane.behind.push_back(position),
             None => {
                 let head = Head { position, event: Some(event), history: History::NEW };
-                let lane = Lane { head: Some(head), behind: VecDeque::new() };
+                let lane = Lane { head: Some(head), behind: VecDeque::new(), has_failed: false };
                 self.lanes.insert(key.clone(), lane);
                 self.ready.push_back(key);
             }
@@ -106,18 +108,25 @@ impl Lanes {
         self.take_head(key)
     }
 
-    /// Whether a lane is ready whose head was never attempted.
+    /// Whether a lane is ready that has not failed.
     pub(crate) fn has_untried(&self) -> bool {
         self.first_untried().is_some()
     }
 
     fn first_untried(&self) -> Option<usize> {
-        let head = |key| self.lanes.get(key).and_then(|lane: &Lane| lane.head.as_ref());
-        self.ready.iter().position(|key| head(key).is_some_and(|head| head.history.attempts == 0))
+        self.ready.iter().position(|key| self.lanes.get(key).is_some_and(|lane| !lane.has_failed))
     }
 
-    /// A lane to probe a closed destination with: one that was never attempted where there is one, since the others may
-    /// have failed for reasons of their own; otherwise ready or waiting, and another one than `not` where there is one.
+    /// Notes what became of an attempt at the head that was taken. What is behind an event that was given up is no better to
+    /// probe with than that was.
+    pub(crate) fn note_attempt(&mut self, key: &LaneKey, outcome: &Outcome) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.has_failed = matches!(outcome, Outcome::Failed(_));
+        }
+    }
+
+    /// A lane to probe a closed destination with: one that has not failed where there is one, since the others may have failed
+    /// for reasons of their own; otherwise ready or waiting, and another one than `not` where there is one.
     pub(crate) fn take_probe(&mut self, not: Option<&LaneKey>) -> Option<(LaneKey, Head)> {
         if let Some(key) = self.first_untried().and_then(|at| self.ready.remove(at)) {
             return self.take_head(key);
@@ -217,6 +226,7 @@ mod tests {
         envelope::{EventHeader, Meta},
         event::EventId,
         names::{EventType, SourceName, TopicName},
+        outcome::FailureClass,
         payload::Payload,
     };
 
@@ -290,6 +300,24 @@ mod tests {
         assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, a);
         lanes.finish(a);
         assert_eq!(lanes.take_probe(Some(&b)).unwrap().0, b);
+    }
+
+    #[test]
+    fn what_is_behind_a_failed_event_is_not_probed_with_before_a_lane_that_has_not_failed() {
+        let failed = Outcome::failed(FailureClass::Transient, "500");
+        let mut lanes = lanes(&[("a", 0), ("a", 1)]);
+        let (a, _) = lanes.take().unwrap();
+        lanes.note_attempt(&a, &failed);
+        lanes.finish(a.clone());
+        assert!(!lanes.has_untried(), "its first event was given up");
+        lanes.push(key("b"), position(2), event());
+        assert!(lanes.has_untried());
+        assert_eq!(lanes.take_probe(None).unwrap().0, key("b"));
+        let (a, _) = lanes.take_probe(None).unwrap();
+        lanes.push(a.clone(), position(3), event());
+        lanes.note_attempt(&a, &Outcome::delivered("200"));
+        lanes.finish(a);
+        assert!(lanes.has_untried(), "the last attempt of the lane went well");
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod attempt;
 mod breaker;
 mod destination;
 mod lanes;
-mod progress;
 mod retry;
 mod shared;
 mod status;
