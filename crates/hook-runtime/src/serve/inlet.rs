@@ -56,6 +56,8 @@ pub(crate) struct Serve {
     secrets: Secrets,
     clock: SharedClock,
     notices: Notices,
+    /// Of events that the log did not take: a full disk is met by all of them at once.
+    not_stored: Notices,
 }
 
 impl Serve {
@@ -79,6 +81,7 @@ impl Serve {
             secrets,
             clock,
             notices: Notices::default(),
+            not_stored: Notices::default(),
         }
     }
 
@@ -214,7 +217,10 @@ impl Serve {
             Err(error) => {
                 give_back(ticket);
                 topics.iter().for_each(|topic| self.metrics.publish_failed(topic, reason(&error)));
-                warn!(ingress_adapter = %adapter, source = %envelope.header.source, %error, "event not stored");
+                if let Some(suppressed) = self.not_stored.due(Instant::now()) {
+                    let source = &envelope.header.source;
+                    warn!(ingress_adapter = %adapter, %source, %error, suppressed, "event not stored");
+                }
                 Err(not_stored(&error))
             }
         }
