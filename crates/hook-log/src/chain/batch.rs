@@ -88,7 +88,8 @@ impl Batch {
             self.copies.push((first, request));
             return;
         }
-        if let Some(why) = known.blocked.filter(|_| append.commit.is_none()) {
+        let needs_room = append.commit.is_none() && !append.records.is_empty();
+        if let Some(why) = known.blocked.filter(|_| needs_room) {
             let _ = request.answer.send(Err(LogError::Unavailable(why.to_owned())));
             return;
         }
