@@ -202,11 +202,15 @@ impl Header {
     }
 }
 
-/// The version of a run that a later program wrote. Asked before the checksum: such a run is no damage, and must not be made
-/// anew in an older format.
+/// The version of a run that a later program wrote. Such a run is no damage, and must not be made anew in an older format; its
+/// checksum may be another. One that is right but for the version is a run of this version with a flipped bit.
 fn later_version(header: &[u8]) -> Option<u16> {
-    let version = header.strip_prefix(MAGIC)?.first_chunk()?;
-    Some(u16::from_le_bytes(*version)).filter(|version| *version > VERSION)
+    let version = u16::from_le_bytes(*header.strip_prefix(MAGIC)?.first_chunk()?);
+    let is_flipped = header.first_chunk().copied().is_some_and(|mut page| {
+        page[MAGIC.len()..MAGIC.len() + 2].copy_from_slice(&VERSION.to_le_bytes());
+        open_page(&page).is_some()
+    });
+    (version > VERSION && !is_flipped).then_some(version)
 }
 
 /// Writes the number of entries and the checksum.

@@ -145,13 +145,30 @@ fn a_run_of_a_later_version_is_left_alone() {
     settle(&digests, 0, 0);
     let path = dir.path().join(&runs(dir.path())[0]);
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    (bytes[8], bytes[100]) = (2, 1);
     fs::write(&path, &bytes).unwrap();
     let Err(crate::OpenError::Io { source, .. }) = Opened::open(&RealDisk, dir.path(), CHAIN, 3) else {
         panic!("it was opened, or taken for damage")
     };
     assert!(source.to_string().contains("format version 2"), "{source}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_bit_that_was_flipped_anywhere_in_the_header_is_damage_and_no_later_version() {
+    let dir = TempDir::new().unwrap();
+    let digests = open(dir.path(), 1000, 0);
+    digests.seal(3, 0, keys([(1, 1, NEVER)]));
+    settle(&digests, 0, 0);
+    let path = dir.path().join(&runs(dir.path())[0]);
+    let whole = fs::read(&path).unwrap();
+    for bit in 0..64 * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        let damaged = damaged_runs(&RealDisk, dir.path(), CHAIN).unwrap();
+        assert_eq!(damaged.len(), 1, "bit {bit}");
+    }
 }
 
 #[test]
