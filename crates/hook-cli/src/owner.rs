@@ -82,9 +82,9 @@ pub fn locate(context: &Context, flag: &Flag) -> Result<Located, Exit> {
     Ok(Located { client: Client::new(&directory), plan: loaded.plan, directory })
 }
 
-/// Says so where there is no data directory.
+/// Says so where there is no data directory, or one of something else.
 pub fn must_exist(context: &Context, directory: &Path) -> Result<(), Exit> {
-    if directory.is_dir() {
+    if hook_log::check::is_log(directory) {
         return Ok(());
     }
     Err(fail(context, &format!("no pipeline has run in {}: start one with `hook up`", directory.display())))

@@ -10,7 +10,7 @@ use std::{
 use crate::error::OpenError;
 
 /// The name of the file that is locked.
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 
 /// The data directory is ours until this is dropped.
 pub(crate) struct Ownership {

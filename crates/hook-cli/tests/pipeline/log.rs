@@ -172,6 +172,18 @@ fn verify_and_repair_need_no_contract_where_the_directory_is_given() {
 }
 
 #[test]
+fn a_directory_of_something_else_is_no_log_without_damage() {
+    let home = home();
+    std::fs::create_dir(home.path("data")).unwrap();
+    for command in ["log verify", "log repair --dry-run", "log stat", "log export"] {
+        let ran = home.run(command);
+        assert_eq!(ran.code, 1, "{command}: {ran:?}");
+        assert!(ran.stderr.contains("no pipeline has run in"), "{command}: {ran:?}");
+    }
+    assert_eq!(std::fs::read_dir(home.path("data")).unwrap().count(), 0, "nothing was left in it");
+}
+
+#[test]
 fn the_file_of_a_later_version_is_no_damage_and_is_not_touched() {
     let (home, _) = delivered(1);
     let mut bytes = std::fs::read(events(&home)).unwrap();

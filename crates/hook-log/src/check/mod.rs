@@ -24,8 +24,17 @@ mod verify;
 mod walk;
 mod window;
 
+use std::path::Path;
+
 pub use chain::OnProgress;
 pub use repair::{Repair, Repaired};
 pub use report::{ChainReport, Finding, Lost, Report, TornTail};
 pub use survey::{ChainSurvey, survey};
 pub use verify::verify;
+
+use crate::{format::ChainKind, owner};
+
+/// Whether a directory is the data directory of a log. Any other one would look like an empty log without damage.
+pub fn is_log(dir: &Path) -> bool {
+    dir.join(owner::LOCK).is_file() || ChainKind::ALL.into_iter().any(|kind| dir.join(kind.folder()).is_dir())
+}
