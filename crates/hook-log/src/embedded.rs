@@ -26,6 +26,7 @@ use crate::{
     options::Options,
     owner::Ownership,
     read::{ChainScan, ChainSubscription, first_at_time, read, wait_for},
+    salt::Salts,
     steps::Steps,
     timer::Timer,
 };
@@ -101,7 +102,8 @@ impl EmbeddedLog {
         let dir = options.dir.clone();
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
         let ownership = Ownership::take(&dir)?;
-        let Prepared { mut log, writers, keeper } = Self::prepare(options, &Shared::new(disk, Timer::System))?;
+        let Prepared { mut log, writers, keeper } =
+            Self::prepare(options, &Shared::new(disk, Timer::System, Salts::Random))?;
         let mut owned = Owned { threads: Vec::new(), ownership: Some(ownership) };
         let threads = writers.into_iter().map(Writer::spawn).chain(std::iter::once_with(|| keeper.spawn()));
         for thread in threads {
@@ -118,11 +120,11 @@ impl EmbeddedLog {
     }
 
     /// Opens the log without threads and without a lock: it works when [`Steps`] tells it to. For simulations, in which the
-    /// same steps must always do the same.
-    pub fn open_stepped(options: Options, disk: impl Disk) -> Result<(Self, Steps), OpenError> {
+    /// same steps must always do the same, to the last byte: salts are made of `seed`, which must be another one each time.
+    pub fn open_stepped(options: Options, disk: impl Disk, seed: u64) -> Result<(Self, Steps), OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(disk);
         disk.create_dir(&options.dir).map_err(OpenError::io("create", &options.dir))?;
-        let shared = Shared::new(disk, Timer::turned());
+        let shared = Shared::new(disk, Timer::turned(), Salts::seeded(seed));
         let Prepared { mut log, writers, keeper } = Self::prepare(options, &shared)?;
         log.owned = Some(Mutex::default());
         Ok((log, Steps::new(writers, keeper, shared.timer)))
@@ -146,7 +148,7 @@ impl EmbeddedLog {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let mut tries = 1;
         loop {
-            let shared = Shared::new(Arc::clone(&disk), Timer::System);
+            let shared = Shared::new(Arc::clone(&disk), Timer::System, Salts::Random);
             let open = |kind| Chain::open_read_only(kind, &options, &shared);
             match ChainKind::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>() {
                 Ok(chains) => return Ok(Self::assemble(chains, options, &shared)),

@@ -13,6 +13,7 @@
 //! | `chain` | queue, writer thread, segments and retention of one chain |
 //! | `keeper` | indexes of sealed segments, retention, and a paced look at what nobody reads |
 //! | `read` | subscriptions, scans and single records |
+//! | `salt` | what makes a segment differ from anything that a stranger could write |
 //! | `steps` | a log without threads, for simulations: it works when it is told to |
 //! | [`check`] | a log from outside: survey, verify, repair |
 //! | `embedded` | [`EmbeddedLog`]: the port, over three chains |
@@ -29,6 +30,7 @@ mod options;
 mod owner;
 mod read;
 mod recover;
+mod salt;
 mod state;
 mod steps;
 mod timer;

@@ -170,7 +170,7 @@ async fn nothing_goes_before_the_owner_has_said_what_pins() {
     let fixture = Fixture::with_segments_of(300);
     append_segments(&fixture, &fixture.log(), 5).await;
     fixture.clock.advance(8 * DAY);
-    let (log, mut steps) = EmbeddedLog::open_stepped(fixture.options(), hook_log::disk::RealDisk).unwrap();
+    let (log, mut steps) = EmbeddedLog::open_stepped(fixture.options(), hook_log::disk::RealDisk, 1).unwrap();
     let mut keep = || {
         for _ in 0..10 {
             steps.pass(Duration::from_secs(61));

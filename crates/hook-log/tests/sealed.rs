@@ -135,7 +135,7 @@ async fn damage_that_nobody_reads_is_found_all_the_same() {
     flip(file, middle);
     // Slow enough that a segment takes more than one look.
     let options = Options { scrub_bytes_per_second: 400, ..fixture.options() };
-    let (log, mut steps) = EmbeddedLog::open_stepped(options, RealDisk).unwrap();
+    let (log, mut steps) = EmbeddedLog::open_stepped(options, RealDisk, 1).unwrap();
     for _ in 0..120 {
         steps.pass(SECOND);
         steps.keep();
@@ -149,7 +149,7 @@ async fn retention_takes_the_index_along() {
     let fixture = filled().await;
     let options = fixture.options();
     let events = hook_log::Retention { max_age: SECOND * 10, max_bytes: None };
-    let (log, mut steps) = EmbeddedLog::open_stepped(Options { events, ..options }, RealDisk).unwrap();
+    let (log, mut steps) = EmbeddedLog::open_stepped(Options { events, ..options }, RealDisk, 2).unwrap();
     log.set_pinning(Vec::new());
     let before = fixture.segments().len();
     for _ in 0..100 {

@@ -1,6 +1,6 @@
 //! The segment that grows.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
@@ -127,8 +127,7 @@ impl Chain {
     /// Makes the next segment, durable with its snapshot, and publishes it.
     pub(super) fn begin_segment(&self, number: u64, previous_end: u64) -> io::Result<Active> {
         let made_at_us = self.now_us();
-        // Random, so that nobody who writes bodies can write something that looks like a frame.
-        let salt = RandomState::new().hash_one((made_at_us, number));
+        let salt = self.shared.salts.next();
         let header = Header { chain: self.kind, number, previous_end, made_at_us, salt };
         let seed = checksum_seed(salt);
         let snapshot = snapshot(&self.state(), seed);

@@ -32,6 +32,7 @@ use crate::{
     keeper::Bell,
     options::{Options, Retention, WhenPinned},
     recover::{Purpose, Recovered, recover},
+    salt::Salts,
     state::State,
     timer::Timer,
 };
@@ -41,6 +42,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) timer: Timer,
+    pub(crate) salts: Salts,
     /// Counts what became readable, in all chains of the log together.
     pub(crate) changed: Arc<watch::Sender<u64>>,
     /// Wakes the keeper.
@@ -48,8 +50,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(disk: Arc<dyn Disk>, timer: Timer) -> Self {
-        Self { disk, timer, changed: Arc::new(watch::Sender::new(0)), keeper: Arc::default() }
+    pub(crate) fn new(disk: Arc<dyn Disk>, timer: Timer, salts: Salts) -> Self {
+        Self { disk, timer, salts, changed: Arc::new(watch::Sender::new(0)), keeper: Arc::default() }
     }
 }
 

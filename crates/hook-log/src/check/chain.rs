@@ -1,6 +1,6 @@
 //! Checks one chain: every byte of every segment, and on behind a damage where the next batch can be found.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher, io, ops::Range, path::Path};
+use std::{io, ops::Range, path::Path};
 
 use hook_core::names::{CursorName, TopicName};
 
@@ -15,6 +15,7 @@ use crate::{
     disk::Disk,
     error::OpenError,
     format::{ChainKind, HEADER_BYTES, Header, checksum_seed, segment_name, segment_number},
+    salt::Salts,
 };
 
 /// More segments than this in a row are not missing: a file has a wrong name.
@@ -246,8 +247,7 @@ impl Check<'_> {
         let file = self.disk.open_read_only(&path).ok();
         let has_file = file.is_some();
         let length = file.and_then(|file| file.len().ok()).unwrap_or(0);
-        // Random, as in every segment.
-        let salt = RandomState::new().hash_one((number, self.previous_end));
+        let salt = Salts::Random.next();
         let header =
             Header { chain: self.kind, number, previous_end: self.previous_end, made_at_us: self.made_at_us, salt };
         let end = valid.unwrap_or(HEADER_BYTES);

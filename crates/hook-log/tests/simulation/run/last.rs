@@ -85,7 +85,7 @@ impl World {
         }
         self.model.crashed();
         let Some((path, file, flip)) = self.disk.flip() else { return Ok(()) };
-        match EmbeddedLog::open_stepped(self.options(), self.disk.clone()) {
+        match EmbeddedLog::open_stepped(self.options(), self.disk.clone(), self.salts.u64(..)) {
             Ok((log, steps)) => {
                 let mut open = Open { log: Arc::new(log), steps, flight: Vec::new() };
                 return self.check(&mut open, When::Damaged { is_closed }).await;

@@ -57,6 +57,8 @@ pub(crate) struct Run {
 
 struct World {
     rng: Rng,
+    /// What the salts of segments are made of. Not of `rng`: other salts must not make another run.
+    salts: Rng,
     scenario: Scenario,
     clock: Arc<ManualClock>,
     model: Model,
@@ -111,6 +113,7 @@ impl World {
         machine.trace = run.is_traced.then(|| vec![format!("{scenario:?}")]);
         Self {
             rng,
+            salts: Rng::with_seed(!run.seed),
             model: Model::new(&scenario),
             scenario,
             clock: Arc::default(),
@@ -184,11 +187,11 @@ impl World {
     /// Opens the log; `None` where the power was lost meanwhile. A storm may keep it from opening, damage must not.
     fn open(&mut self) -> Result<Option<Open>, String> {
         self.note(|| "open".to_owned());
-        let mut opened = EmbeddedLog::open_stepped(self.options(), self.disk.clone());
+        let mut opened = EmbeddedLog::open_stepped(self.options(), self.disk.clone(), self.salts.u64(..));
         if matches!(opened, Err(OpenError::Io { .. })) && !self.disk.machine().is_down {
             self.report.refused_in_storms += 1;
             self.calm();
-            opened = EmbeddedLog::open_stepped(self.options(), self.disk.clone());
+            opened = EmbeddedLog::open_stepped(self.options(), self.disk.clone(), self.salts.u64(..));
         }
         match opened {
             Ok((log, steps)) => {
