@@ -5,10 +5,12 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use common::Fixture;
+use common::{Fixture, until};
 use hook_core::ports::log::{Append, From, Log, LogError, TopicFilter};
 use hook_log::{EmbeddedLog, OpenError};
-use hook_testkit::log_conformance::{EVENTS, append_events, bodies, cursor, drain, positions, record, take, topic};
+use hook_testkit::log_conformance::{
+    EVENTS, append_events, bodies, cursor, drain, keyed, positions, record, take, topic,
+};
 
 async fn everything(log: &dyn Log) -> Vec<String> {
     let mut scan = log.scan(TopicFilter::only(&topic(EVENTS)), From::Earliest).unwrap();
@@ -260,4 +262,25 @@ async fn damage_that_comes_while_the_log_is_open_is_told_to_the_reader() {
     let mut scan = log.scan(TopicFilter::only(&topic(EVENTS)), From::Earliest).unwrap();
     let error = scan.next(10).await.unwrap_err();
     assert!(matches!(&error, LogError::Damaged(text) if text.contains("000000000001.log")), "{error}");
+    let known = log.state().damage;
+    assert!(known.len() == 1 && known[0].contains("000000000001.log"), "the operator knows it too: {known:?}");
+}
+
+#[tokio::test]
+async fn damage_in_a_digest_run_refuses_what_cannot_be_told_from_a_copy_and_is_told() {
+    let fixture = Fixture::with_segments_of(200);
+    let log = fixture.log();
+    for id in 1..4 {
+        log.append(keyed(&fixture, id, &[id])).await.unwrap();
+    }
+    until(|| fixture.files("digests").len() == 2).await;
+    // The header and its filter are in memory; what is damaged is the page that has the key.
+    change(&fixture.files("digests")[0], |bytes| bytes[4096 + 20] ^= 1);
+    for _ in 0..2 {
+        let error = log.append(keyed(&fixture, 9, &[1])).await.unwrap_err();
+        assert!(matches!(&error, LogError::Damaged(text) if text.contains(".digests")), "{error}");
+    }
+    let known = log.state().damage;
+    assert!(known.len() == 1 && known[0].contains(".digests"), "{known:?}");
+    log.append(keyed(&fixture, 9, &[9])).await.unwrap();
 }

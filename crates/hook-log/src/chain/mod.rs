@@ -18,6 +18,7 @@ use std::{
 
 use hook_core::{clock::SharedClock, ports::log::LogError, progress::Ranges};
 use tokio::sync::watch;
+use tracing::error;
 
 pub(crate) use batch::{by_partition, size};
 pub(crate) use queue::Queue;
@@ -27,7 +28,7 @@ pub(crate) use writer::Writer;
 use crate::{
     digests::{Digests, Opened},
     disk::Disk,
-    error::OpenError,
+    error::{Damage, OpenError},
     format::{ChainKind, segment_name},
     keeper::Bell,
     options::{Options, Retention, WhenPinned},
@@ -221,6 +222,13 @@ impl Chain {
     /// Whether the keeper was asked since this was called last.
     pub(crate) fn keeper_was_asked(&self) -> bool {
         self.keeper_is_asked.swap(false, Ordering::Acquire)
+    }
+
+    /// Tells operators of damage that somebody has met.
+    pub(crate) fn found(&self, damage: &Damage) {
+        if self.state().add_damage(damage) {
+            error!(file = %damage.file.display(), position = damage.position, what = damage.what, "damage found");
+        }
     }
 
     fn publish(&self) {

@@ -1,12 +1,13 @@
 //! Answers appends whose keys were seen before.
 
-use hook_core::ports::log::{Append, Appended, LogError};
+use hook_core::ports::log::{Append, Appended};
 
-use super::Request;
-use crate::digests::{Keys, Live};
+use super::{Chain, Request};
+use crate::digests::{Keys, Live, RunError};
 
 /// What was seen before this batch.
 pub(super) struct Seen<'a> {
+    pub(super) chain: &'a Chain,
     pub(super) active: &'a Keys,
     pub(super) sealed: &'a Live,
     pub(super) now_us: i64,
@@ -20,12 +21,17 @@ impl Seen<'_> {
         match self.first(&append.append) {
             Ok(None) => return Some(Request::Append(append)),
             Ok(Some(first)) => drop(append.answer.send(Ok(Appended::DuplicateOf(first)))),
-            Err(error) => drop(append.answer.send(Err(error))),
+            Err(error) => {
+                if let RunError::Damaged(damage) = &error {
+                    self.chain.found(damage);
+                }
+                let _ = append.answer.send(Err(error.into()));
+            }
         }
         None
     }
 
-    fn first(&self, append: &Append) -> Result<Option<[u8; 16]>, LogError> {
+    fn first(&self, append: &Append) -> Result<Option<[u8; 16]>, RunError> {
         for key in &append.dedup {
             let first = match self.active.get(&key.digest) {
                 Some(first) => Some(first),

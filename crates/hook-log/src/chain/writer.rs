@@ -156,7 +156,8 @@ impl Writer {
         requests.extend(work.requests);
         if !requests.is_empty() || self.blocked.is_some() {
             self.count_pinned();
-            let known = Seen { active: &self.keys, sealed: &self.chain.digests.live(), now_us: self.chain.now_us() };
+            let (chain, sealed) = (&*self.chain, self.chain.digests.live());
+            let known = Seen { chain, active: &self.keys, sealed: &sealed, now_us: chain.now_us() };
             // Runs are read from disk, so before the state is locked.
             let requests: Vec<_> = requests.into_iter().filter_map(|request| known.answer(request)).collect();
             let state = self.chain.state();

@@ -89,7 +89,7 @@ impl Kept {
             (self.seal_at, self.retain_at) = (now, now.max(self.removed_at + PACE));
         }
         if self.seal_at <= now {
-            self.seal_at = now + self.or_later("sealed segment not indexed", Self::seal);
+            self.seal_at = now + self.or_later("index or digest run of a sealed segment not written", Self::seal);
         }
         if self.retain_at <= now {
             self.retain_at = now + self.or_later("old segment not removed", Self::retain);

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::error;
-
 use super::PERIOD;
 use crate::{
     chain::Chain,
@@ -48,7 +46,7 @@ impl Scrub {
             self.current = next_segment(chain, now);
             if self.current.is_none() && self.runs_at <= now {
                 self.runs_at = now + AGAIN;
-                chain.digests.check().into_iter().for_each(|damage| report(chain, damage));
+                chain.digests.check().iter().for_each(|damage| chain.found(damage));
             }
         }
         let Some((segment, batches)) = &mut self.current else {
@@ -59,7 +57,7 @@ impl Scrub {
         let is_done = match read_on(chain, *segment, batches, self.bytes_per_tick) {
             Ok(is_at_end) => is_at_end,
             Err(Found::Damage(damage)) => {
-                report(chain, damage);
+                chain.found(&damage);
                 true
             }
             Err(Found::Nothing) => true,
@@ -72,11 +70,6 @@ impl Scrub {
             }
         }
     }
-}
-
-fn report(chain: &Chain, damage: Damage) {
-    error!(file = %damage.file.display(), position = damage.position, what = damage.what, "damage found");
-    chain.state().add_damage(damage);
 }
 
 enum Found {

@@ -19,6 +19,12 @@ impl Kept {
             self.mark(index.number, |segment| segment.is_indexed = true);
         }
         let digests = &self.chain.digests;
+        let io_error = |error| {
+            if let RunError::Damaged(damage) = &error {
+                self.chain.found(damage);
+            }
+            io_error(error)
+        };
         while let Some(segment) = digests.write_next().map_err(io_error)? {
             self.mark(segment, |segment| segment.has_run = true);
         }

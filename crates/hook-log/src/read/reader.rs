@@ -172,6 +172,10 @@ impl Reader {
                 self.chunk = Chunk { start, bytes };
                 Ok(())
             }
+            Ok(Ok(Loaded::Damaged(damage))) => {
+                self.chain.found(&damage);
+                Err(damage.into())
+            }
             // Retention was faster; the next step goes on behind it.
             Ok(Ok(Loaded::Gone)) if self.chain.state().segment(start.segment).is_none() => Ok(()),
             Ok(Ok(Loaded::Gone)) => {
@@ -185,6 +189,7 @@ impl Reader {
 
 enum Loaded {
     Frames { file: Arc<dyn DiskFile>, bytes: Bytes },
+    Damaged(Damage),
     Gone,
 }
 
@@ -216,7 +221,7 @@ fn read_frames(disk: &dyn Disk, open: Option<Arc<dyn DiskFile>>, extent: &Extent
         }
         if is_whole || length == left {
             let (file, position) = (extent.path.clone(), extent.start + whole as u64);
-            return Err(Damage { file, position, what: "no record with a right checksum" }.into());
+            return Ok(Loaded::Damaged(Damage { file, position, what: "no record with a right checksum" }));
         }
         let frame = rest.first_chunk().map_or(CHUNK_BYTES, |bytes| u64::from(u32::from_le_bytes(*bytes)) + 64);
         length = left.min(frame.max(length + 1));

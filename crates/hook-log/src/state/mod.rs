@@ -25,6 +25,9 @@ pub(crate) use tail::{Chunk, Tail};
 
 use crate::{error::Damage, format::Place};
 
+/// So many damaged places are remembered. A file that is zeroed has one on each page.
+const MOST_DAMAGE: usize = 100;
+
 /// Everything that readers and the writer share about a chain.
 #[derive(Default)]
 pub(crate) struct State {
@@ -72,11 +75,13 @@ impl State {
         self.segments.get(usize::try_from(number.checked_sub(oldest)?).ok()?)
     }
 
-    /// Remembers damage, once.
-    pub(crate) fn add_damage(&mut self, damage: Damage) {
-        if !self.damage.contains(&damage) {
-            self.damage.push(damage);
+    /// Remembers damage, once. `false` where it is known, or where so much is known that more of it says nothing new.
+    pub(crate) fn add_damage(&mut self, damage: &Damage) -> bool {
+        let is_news = self.damage.len() < MOST_DAMAGE && !self.damage.contains(damage);
+        if is_news {
+            self.damage.push(damage.clone());
         }
+        is_news
     }
 
     /// Bytes on disk, with what is allocated ahead.
