@@ -28,6 +28,13 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "PATH")]
     pub contract: Option<PathBuf>,
 
+    /// Read how Kafka is reached from this file [default: config/kafka-core.toml, where there is one]
+    ///
+    /// Its table `[kafka_core]` has the keys of `[backbone]` with `driver = "kafka"`. What the contract or the environment
+    /// says comes first.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
     /// Read environment values from this file; may be repeated, a later file wins [default: ./.env]
     #[arg(long = "env-file", global = true, value_name = "PATH")]
     pub env_files: Vec<PathBuf>,

@@ -1,10 +1,11 @@
 //! What every command starts from: the environment, the contract, the plan, and everything that is wrong with them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hook_contract::{
-    Checked, Options, ResolvedValue,
+    Checked, ConfigFile, KafkaOptions, Options, Origin, ResolvedValue,
     plan::{BackboneDriver, Plan, Requirement, Role},
+    written::BackboneName,
 };
 use hook_core::{
     names::EnvName,
@@ -46,6 +47,8 @@ pub struct Examined {
     pub plan: Option<Plan>,
     /// Every value of the contract as it will be used.
     pub resolved: Vec<ResolvedValue>,
+    /// The log that was chosen is one that this build does not have: it can be looked at, and not started.
+    pub not_built: Option<Problem>,
 }
 
 /// Which log, and why: as in the ready line and in `config show`.
@@ -55,12 +58,16 @@ pub struct LogChoice {
     pub driver: &'static str,
     /// Why it was chosen.
     pub reason: String,
+    /// Where Kafka is; nothing where the log is another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub brokers: Vec<String>,
 }
 
 /// Loads the contract for roles that are about to start; with no role, what the environment lacks is no problem.
 /// Problems are shown, and end the command where one is an error.
 pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
     let mut examined = examine(context);
+    examined.require_build();
     examined.require_environment(roles);
     examined.into_loaded(context)
 }
@@ -69,14 +76,13 @@ pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
 pub fn examine(context: &Context) -> Examined {
     let (environment, mut problems) = Environment::read(&context.globals.env_files);
     let Some(contract) = discovery::discover(&context.globals, &environment, &mut problems) else {
-        return Examined { contract: None, environment, problems, plan: None, resolved: Vec::new() };
+        return Examined { contract: None, environment, problems, plan: None, resolved: Vec::new(), not_built: None };
     };
     let (environment, checked) = check(context, environment, &contract, &mut problems);
-    if let Some(plan) = &checked.plan {
-        problems.extend(kafka_not_built(plan, &environment));
-    }
-    problems.extend(checked.problems);
-    Examined { contract: Some(contract), environment, problems, plan: checked.plan, resolved: checked.resolved }
+    let not_built = (checked.log == BackboneName::Kafka).then(|| kafka_not_built(&checked.resolved));
+    let Checked { problems: found, plan, resolved, .. } = checked;
+    problems.extend(found);
+    Examined { contract: Some(contract), environment, problems, plan, resolved, not_built }
 }
 
 /// Checks the contract. A profile may set variables that the check itself is given, such as the validation mode: where
@@ -87,21 +93,56 @@ fn check(
     contract: &ContractText,
     problems: &mut Vec<Problem>,
 ) -> (Environment, Checked) {
-    let mut found = Vec::new();
-    let options = options::read(&context.globals, &environment, &context.catalog, &mut found);
+    let mut of_kafka = Vec::new();
+    let file = options::kafka::file(&context.globals, &mut of_kafka);
     let check_with =
         |options: &Options| hook_contract::check(&contract.file, &contract.text, &context.catalog, options);
-    let checked = check_with(&options);
+    let Read { options, mut found, mut found_of_kafka } = Read::of(context, &environment, file.clone());
+    let mut checked = check_with(&options);
+    let mut environment = environment;
     let (profile, values) = profile_values(&checked);
-    if values.is_empty() {
-        problems.extend(found);
-        return (environment, checked);
+    if !values.is_empty() {
+        environment = environment.with_profile(&profile, &values);
+        let again = Read::of(context, &environment, file);
+        (found, found_of_kafka) = (again.found, again.found_of_kafka);
+        found.extend(options::without_effect(&profile, values.keys().map(EnvName::as_str)));
+        checked = check_with(&Options { profile: options.profile, ..again.options });
     }
-    let environment = environment.with_profile(&profile, &values);
-    let again = options::read(&context.globals, &environment, &context.catalog, problems);
-    problems.extend(options::without_effect(&profile, values.keys().map(EnvName::as_str)));
-    let checked = check_with(&Options { profile: options.profile, ..again });
+    problems.extend(found);
+    match checked.log {
+        BackboneName::Kafka => {
+            problems.extend(of_kafka.into_iter().chain(found_of_kafka));
+            problems.extend(options::kafka::unreadable_files(&checked.resolved));
+        }
+        BackboneName::Embedded if context.globals.config.is_some() => problems.push(config_unused()),
+        BackboneName::Embedded => {}
+    }
     (environment, checked)
+}
+
+/// What the check is given beside the text, and what is wrong with it.
+struct Read {
+    options: Options,
+    found: Vec<Problem>,
+    /// It matters only where the log is Kafka.
+    found_of_kafka: Vec<Problem>,
+}
+
+impl Read {
+    fn of(context: &Context, environment: &Environment, file: Option<ConfigFile>) -> Self {
+        let (mut found, mut found_of_kafka) = (Vec::new(), Vec::new());
+        let options = options::read(&context.globals, environment, &context.catalog, &mut found);
+        let kafka = options::kafka::read(environment, options.dead_letters.clone(), &mut found_of_kafka);
+        Self { options: Options { kafka: KafkaOptions { file, ..kafka }, ..options }, found, found_of_kafka }
+    }
+}
+
+fn config_unused() -> Problem {
+    Problem::warning(
+        &codes::FLAG_UNUSED,
+        "--config has no effect: it says how Kafka is reached, and the log is the embedded one",
+        "leave it out; or choose Kafka with `driver = \"kafka\"` under [backbone], or with KAFKA_BROKERS",
+    )
 }
 
 /// The selected profile and the variables that it sets. A contract with errors has no plan, but its profile may set the
@@ -135,6 +176,11 @@ impl Examined {
         self.problems.extend(missing);
     }
 
+    /// Adds a problem where this build does not have the log that was chosen.
+    pub fn require_build(&mut self) {
+        self.problems.extend(self.not_built.take());
+    }
+
     /// Whether nothing may start.
     pub fn has_errors(&self) -> bool {
         self.plan.is_none() || self.problems.iter().any(Problem::is_error)
@@ -157,29 +203,47 @@ impl Examined {
 impl LogChoice {
     /// The log of a plan.
     pub fn of(plan: &Plan, environment: &Environment) -> Self {
-        let BackboneDriver::Embedded = plan.backbone.driver;
-        let reason = match environment.origins(variables::BROKERS).first() {
-            _ if plan.backbone.is_declared => "the contract says so".to_owned(),
-            Some(origin) if environment.find(variables::BROKERS).is_some() => {
-                format!("this build has no Kafka log, which {} ({origin}) would choose", variables::BROKERS)
-            }
-            _ => "the default, as the contract names none".to_owned(),
+        let by_variable = || match environment.find(variables::BROKERS) {
+            Some(found) => format!("{} is set ({}), and the contract names no log", variables::BROKERS, found.origin),
+            None => "the default, as the contract names none".to_owned(),
         };
-        Self { driver: "embedded", reason }
+        let reason = if plan.backbone.is_declared { "the contract says so".to_owned() } else { by_variable() };
+        match &plan.backbone.driver {
+            BackboneDriver::Embedded => Self { driver: "embedded", reason, brokers: Vec::new() },
+            BackboneDriver::Kafka(kafka) => Self { driver: "kafka", reason, brokers: kafka.brokers.clone() },
+        }
     }
 }
 
-fn kafka_not_built(plan: &Plan, environment: &Environment) -> Option<Problem> {
-    let found = environment.find(variables::BROKERS).filter(|_| !plan.backbone.is_declared)?;
-    Some(Problem::warning(
-        &codes::KAFKA_NOT_BUILT,
-        format!(
-            "{} is set ({}), but this build has no Kafka log: the embedded log is used",
-            variables::BROKERS,
-            found.origin
-        ),
-        "unset it, or say `driver = \"embedded\"` under `[backbone]` in the contract",
-    ))
+impl fmt::Display for LogChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { driver, reason, brokers } = self;
+        match brokers.as_slice() {
+            [] => write!(f, "{driver} ({reason})"),
+            brokers => write!(f, "{driver} at {} ({reason})", brokers.join(", ")),
+        }
+    }
+}
+
+/// The log that was chosen is Kafka, which this build does not have.
+fn kafka_not_built(resolved: &[ResolvedValue]) -> Problem {
+    let driver = resolved.iter().find(|value| value.key == "backbone.driver").map(|value| &value.origin);
+    if let Some(Origin::Environment(who)) = driver {
+        return Problem::error(
+            &codes::KAFKA_NOT_BUILT,
+            format!("{who} chooses Kafka as the log, which this build does not have"),
+            "unset it, or write `driver = \"embedded\"` under [backbone]: events are then kept on this machine",
+        );
+    }
+    let problem = Problem::error(
+        &codes::BACKBONE_NOT_BUILT,
+        "the log is Kafka, which this build does not have",
+        "write `driver = \"embedded\"`, or leave [backbone] out: events are then kept on this machine",
+    );
+    match driver {
+        Some(Origin::Contract(place)) => problem.at(place.clone()),
+        _ => problem,
+    }
 }
 
 fn not_set(name: &str, needed: &[&Requirement], environment: &Environment) -> Problem {

@@ -1,8 +1,10 @@
 //! What the check of a contract is given beside its text: read from flags first, then from the environment.
 
+pub mod kafka;
+
 use std::{collections::BTreeSet, str::FromStr};
 
-use hook_contract::{Options, plan::ValidationMode};
+use hook_contract::{KafkaOptions, Options, plan::ValidationMode};
 use hook_core::{
     catalog::Catalog,
     names::{SourceName, TopicName},
@@ -30,6 +32,8 @@ pub fn read(globals: &Globals, environment: &Environment, catalog: &Catalog, pro
         ),
         enabled_sources: reader.sources(catalog),
         max_body_bytes: reader.max_body_bytes(),
+        // Read apart: what is wrong there matters only where the log is Kafka.
+        kafka: KafkaOptions::default(),
     }
 }
 

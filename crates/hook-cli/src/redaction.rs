@@ -5,9 +5,12 @@
 
 use hook_core::{names::EnvName, problem::Problem};
 
-/// The text with what may be a secret replaced by `*`, and control characters by `?`, byte by byte.
-pub(crate) fn readable(text: &str, problems: &[Problem]) -> String {
-    hook_contract::masked(text, problems).split_inclusive('\n').map(readable_line).collect()
+/// The text of a file with what may be a secret replaced by `*`, and control characters by `?`, byte by byte.
+pub(crate) fn readable(file: &str, text: &str, problems: &[Problem]) -> String {
+    // A secret in another file stands at bytes of that file.
+    let own = problems.iter().filter(|problem| problem.place.as_ref().is_some_and(|place| place.file == file));
+    let own: Vec<Problem> = own.cloned().collect();
+    hook_contract::masked(text, &own).split_inclusive('\n').map(readable_line).collect()
 }
 
 /// Hides strings after a `*_env` key, unless they are written as names of variables are.
@@ -54,11 +57,13 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hook_core::problem::{Place, codes};
+
     use super::*;
 
     #[track_caller]
     fn check(line: &str, expected: &str) {
-        let shown = readable(line, &[]);
+        let shown = readable("contract.toml", line, &[]);
         assert_eq!((shown.as_str(), shown.len()), (expected, line.len()));
     }
 
@@ -69,6 +74,17 @@ mod tests {
         check("token_env = \"open\nurl = \"x\"", "token_env = \"****\nurl = \"x\"");
         check("token_env = \"", "token_env = \"");
         check("token = \"abc\"\n", "token =*\"***\"\n");
+    }
+
+    #[test]
+    fn a_secret_in_another_file_hides_nothing_here() {
+        let text = "id = \"webhooks\"\n";
+        let found = |file: &str| {
+            let problem = Problem::error(&codes::SECRET_IN_FILE, "", "").at(Place::in_text(file, text, 6..14));
+            readable("contract.toml", text, &[problem])
+        };
+        assert_eq!(found("kafka-core.toml"), text);
+        assert_eq!(found("contract.toml"), "id = \"********\"\n");
     }
 
     #[test]

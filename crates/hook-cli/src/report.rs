@@ -12,8 +12,9 @@ const WIDTH: usize = 100;
 
 /// Renders problems. Only the contract's lines are shown: an env file's could hold a secret.
 pub fn render(problems: &[Problem], contract: Option<&ContractText>, has_color: bool) -> String {
-    let source =
-        contract.map(|contract| NamedSource::new(&contract.file, redaction::readable(&contract.text, problems)));
+    let source = contract.map(|contract| {
+        NamedSource::new(&contract.file, redaction::readable(&contract.file, &contract.text, problems))
+    });
     let theme = if has_color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(WIDTH);
     let mut reports: Vec<String> = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use hook_core::problem::{Code, Problem, Severity};
+use hook_core::problem::{Code, Place, Problem, Severity};
 
 use crate::text::Text;
 
@@ -22,6 +22,8 @@ struct Finding {
     code: &'static Code,
     weight: Weight,
     span: Option<Range<usize>>,
+    /// Where it stands, if not at a span of the contract.
+    place: Option<Place>,
     message: String,
     help: String,
 }
@@ -75,8 +77,45 @@ impl<'t> Findings<'t> {
         self.add(code, Weight::Never, span.into(), (message.into(), help.into()));
     }
 
+    /// An error at a place that may be in another file, or nowhere.
+    pub(crate) fn error_at(
+        &mut self,
+        code: &'static Code,
+        place: Option<Place>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let first = self.found.len();
+        self.error(code, None, message, help);
+        self.found[first].place = place;
+    }
+
+    /// A warning in both modes, at a place that may be in another file, or nowhere.
+    pub(crate) fn warning_at(
+        &mut self,
+        code: &'static Code,
+        place: Option<Place>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let first = self.found.len();
+        self.warning(code, None, message, help);
+        self.found[first].place = place;
+    }
+
     fn add(&mut self, code: &'static Code, weight: Weight, span: Somewhere, (message, help): (String, String)) {
-        self.found.push(Finding { code, weight, span, message, help });
+        self.found.push(Finding { code, weight, span, place: None, message, help });
+    }
+
+    /// Takes over what was found in another file.
+    pub(crate) fn absorb(&mut self, other: Findings<'_>) {
+        let Findings { text, found, secrets } = other;
+        self.secrets.extend(secrets);
+        self.found.extend(found.into_iter().map(|mut finding| {
+            let span = finding.span.take();
+            finding.place = finding.place.or_else(|| span.map(|span| text.place(span)));
+            finding
+        }));
     }
 
     /// Remembers a secret that stands in the text: no message will show it.
@@ -110,13 +149,15 @@ impl<'t> Findings<'t> {
         self.found.iter().any(|finding| finding.code == code && finding.span.as_ref().is_some_and(holds))
     }
 
-    /// The problems in the order of the text; those without a place come last.
+    /// The problems in the order of the text, then those of other files; those without a place come last.
     pub(crate) fn into_problems(mut self, is_strict: bool) -> Vec<Problem> {
         let found = std::mem::take(&mut self.found);
         let mut problems: Vec<Problem> = found.into_iter().map(|finding| self.problem(finding, is_strict)).collect();
+        let file = self.text.file();
         problems.sort_by_key(|problem| match &problem.place {
-            Some(place) => (0, place.span.start, problem.code.id),
-            None => (1, 0, problem.code.id),
+            Some(place) if place.file == file => (0, place.span.start, problem.code.id),
+            Some(place) => (1, place.span.start, problem.code.id),
+            None => (2, 0, problem.code.id),
         });
         problems.dedup();
         problems
@@ -131,7 +172,7 @@ impl<'t> Findings<'t> {
         Problem {
             code: finding.code,
             severity: if is_error { Severity::Error } else { Severity::Warning },
-            place: finding.span.map(|span| self.text.place(span)),
+            place: finding.place.or_else(|| finding.span.map(|span| self.text.place(span))),
             message: self.without_secrets(&finding.message),
             help: self.without_secrets(&finding.help),
         }

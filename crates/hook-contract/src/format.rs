@@ -9,7 +9,10 @@ use hook_core::{
     selector::Selector,
 };
 
-use crate::plan::{EventFilter, StartFrom, TargetTopic};
+use crate::{
+    plan::{EventFilter, StartFrom, TargetTopic},
+    written::parts_of,
+};
 
 /// The format of names of environment variables in every schema.
 pub(crate) const ENV_NAME: &str = "env-name";
@@ -32,6 +35,8 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         "target-topic" => target_topic(text).map(drop),
         "start-from" => start_from(text).map(drop),
         "semver" => expect::<semver::Version>(text, "a semantic version such as `1.0.0`"),
+        "kafka-broker" => broker(text),
+        "kafka-brokers" => brokers(text),
         "socket-address" => expect::<SocketAddr>(text, "an address and a port such as `127.0.0.1:8080`"),
         _ => Ok(()),
     }
@@ -98,6 +103,33 @@ pub(crate) fn target_topic(text: &str) -> Result<TargetTopic, String> {
     }
 }
 
+/// `HOST:PORT`.
+pub(crate) fn broker(text: &str) -> Result<(), String> {
+    // An address of IPv6 stands in brackets, as everywhere before a port.
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, rest.strip_prefix(':')),
+        _ => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let is_address = host.parse::<std::net::Ipv6Addr>().is_ok() && text.starts_with('[');
+    let is_name = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_port = |port: &str| port.parse::<std::num::NonZeroU16>().is_ok();
+    match (is_name || is_address) && port.is_some_and(is_port) {
+        true => Ok(()),
+        // What stands before an `@` may be a secret.
+        false if text.contains('@') => Err("expected a broker such as `kafka-1.example.com:9093`, without `@`".into()),
+        false => Err(refusal("a broker such as `kafka-1.example.com:9093`", text)),
+    }
+}
+
+/// Brokers with commas between them.
+pub(crate) fn brokers(text: &str) -> Result<(), String> {
+    let mut parts = parts_of(text).peekable();
+    match parts.peek() {
+        None => Err(refusal("brokers such as `kafka-1.example.com:9093`", text)),
+        Some(_) => parts.try_for_each(broker),
+    }
+}
+
 /// `now`, `earliest`, or a time.
 pub(crate) fn start_from(text: &str) -> Result<StartFrom, String> {
     match text {
@@ -149,6 +181,31 @@ mod tests {
         assert!(matches!(start_from("now"), Ok(StartFrom::Now)));
         assert!(matches!(start_from("2026-01-31T08:00:00Z"), Ok(StartFrom::Time(_))));
         assert!(start_from("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_broker_is_a_host_and_a_port() {
+        for right in ["kafka:9092", "kafka-1.example.com:9093", "10.0.0.1:9092", "[::1]:9092"] {
+            assert_eq!(broker(right), Ok(()), "{right}");
+        }
+        for wrong in [
+            "",
+            ":9092",
+            "kafka:",
+            "kafka:0",
+            "kafka:port",
+            "kafka:70000",
+            "ssl://kafka:9093",
+            "a b:1",
+            "[x]:1",
+            "kafka",
+            "[::1]",
+        ] {
+            assert!(broker(wrong).unwrap_err().contains("such as"), "{wrong}");
+        }
+        assert!(!broker("user:s3cret@kafka:9092").unwrap_err().contains("s3cret"));
+        assert!(brokers(" a:1 , b:2,").is_ok());
+        assert!(brokers(" , ").is_err() && brokers("a:1,b:c").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod adapters;
 mod build;
 mod findings;
 mod format;
+mod kafka;
 mod listeners;
 mod mask;
 mod outputs;
@@ -40,7 +41,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hook_core::{
     catalog::Catalog,
-    names::{SourceName, TopicName},
+    names::{EnvName, SourceName, TopicName},
     problem::{Place, Problem, codes},
 };
 
@@ -53,6 +54,7 @@ use read::Written;
 use resolved::Resolved;
 use text::Text;
 use topics::Flow;
+use written::{BackboneName, KafkaSection};
 
 /// What a check is given beside the text. The caller has read it from flags and the environment.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +71,28 @@ pub struct Options {
     pub enabled_sources: Option<BTreeSet<SourceName>>,
     /// The body limit of adapters whose contract gives none.
     pub max_body_bytes: Option<u64>,
+    /// What is said about Kafka beside the contract.
+    pub kafka: KafkaOptions,
+}
+
+/// What is said about Kafka beside the contract. What the contract says comes first, then this environment, then the file.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaOptions {
+    /// What the environment says. `brokers` there chooses Kafka where the contract names no log.
+    pub environment: KafkaSection,
+    /// Who says it, by key, for people: `KAFKA_TLS_CA (.env:2)` for `tls.ca_path`.
+    pub origins: BTreeMap<&'static str, String>,
+    /// `config/kafka-core.toml`, where there is one. It is read where the log is Kafka.
+    pub file: Option<ConfigFile>,
+}
+
+/// A file beside the contract.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// Its name in problems.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
 }
 
 /// What a check found.
@@ -79,6 +103,8 @@ pub struct Checked {
     pub plan: Option<Plan>,
     /// Every value of the contract as it will be used, and where it came from; as far as the text could be read.
     pub resolved: Vec<ResolvedValue>,
+    /// Which log was chosen, with and without a plan.
+    pub log: BackboneName,
 }
 
 /// One value as it will be used.
@@ -97,12 +123,18 @@ pub struct ResolvedValue {
 pub enum Origin {
     /// The contract says so.
     Contract(Place),
-    /// The contract is silent.
+    /// Another file says so.
+    File(Place),
+    /// The environment says so; who there, for people.
+    Environment(String),
+    /// All are silent.
     Default,
     /// An option of the check, such as `max_body_bytes` or `validation_mode`; the caller knows which flag or variable set it.
     Option(&'static str),
 }
 
+/// What the relay writes, unless the contract says otherwise.
+const CORE: &str = "webhooks.core";
 /// Where the journal goes.
 const JOURNAL: &str = "hook.journal";
 /// Where dead letters go, unless an option says otherwise.
@@ -116,17 +148,19 @@ pub fn check(file: &str, text: &str, catalog: &Catalog, options: &Options) -> Ch
     secrets::find(text, &tree, &mut findings);
     if findings.has(&codes::SYNTAX) {
         // What was recovered is a guess; its problems would be echoes.
-        return Checked { problems: findings.into_problems(true), plan: None, resolved: Vec::new() };
+        let problems = findings.into_problems(true);
+        return Checked { problems, plan: None, resolved: Vec::new(), log: BackboneName::Embedded };
     }
     let written = read::contract(&tree, &mut findings);
     let mode = options.mode.unwrap_or(written.policies.validation_mode);
     let is_strict = mode == ValidationMode::Strict && !options.force;
     let mut check = Check::new(catalog, options, findings);
     let plan = check.plan(&written, mode);
+    let log = if check.is_kafka { BackboneName::Kafka } else { BackboneName::Embedded };
     let Check { findings, resolved, .. } = check;
     let problems = findings.into_problems(is_strict);
     let has_error = problems.iter().any(Problem::is_error);
-    Checked { problems, plan: plan.filter(|_| !has_error), resolved: resolved.into_values() }
+    Checked { problems, plan: plan.filter(|_| !has_error), resolved: resolved.into_values(), log }
 }
 
 /// A check under way.
@@ -136,6 +170,9 @@ struct Check<'c, 't> {
     findings: Findings<'t>,
     resolved: Resolved,
     environment: Vec<Requirement>,
+    is_kafka: bool,
+    /// What the relay writes where the contract names nothing.
+    core_topic: TopicName,
     dead_letters: TopicName,
     journal: TopicName,
 }
@@ -149,6 +186,8 @@ impl<'c, 't> Check<'c, 't> {
             findings,
             resolved: Resolved::default(),
             environment: Vec::new(),
+            is_kafka: false,
+            core_topic: topic(CORE),
             dead_letters: options.dead_letters.clone().unwrap_or_else(|| topic(DEAD_LETTERS)),
             journal: topic(JOURNAL),
         }
@@ -157,8 +196,8 @@ impl<'c, 't> Check<'c, 't> {
     /// Checks everything, and puts together what can be. `None` where a part is missing, which was found.
     fn plan(&mut self, written: &Written<'_>, mode: ValidationMode) -> Option<Plan> {
         sections::app_and_policies(self, written, mode);
-        sections::reserved_topics(self);
         let backbone = sections::backbone(self, written);
+        sections::reserved_topics(self);
         let admin = sections::admin(self, written);
         let log = sections::log(self, written);
         let sources = sources::all(self, &written.sources);
@@ -170,7 +209,18 @@ impl<'c, 't> Check<'c, 't> {
         let profile = sections::profile(self, &active);
         let (serve, relay, smash) = self.roles(written, &active, &sources);
         self.require_secrets(&serve, &sources);
-        self.require_token(&admin, relay.is_some(), &serve, &smash);
+        let roles = [
+            (Role::Serve, !serve.adapters.is_empty()),
+            (Role::Relay, relay.is_some()),
+            (Role::Smash, !smash.adapters.is_empty()),
+        ];
+        let roles: Vec<Role> = roles.into_iter().filter(|(_, is_active)| *is_active).map(|(role, _)| role).collect();
+        self.require_of_all(&roles, admin.token_env.as_ref(), "admin.token_env", "the admin address");
+        if let Some(plan::Backbone { driver: plan::BackboneDriver::Kafka(kafka), .. }) = &backbone {
+            for (key, name) in kafka.security.secrets() {
+                self.require_of_all(&roles, Some(name), &format!("backbone.{key}"), "the Kafka log");
+            }
+        }
         Some(Plan {
             app: written.app.clone()?,
             profile,
@@ -225,20 +275,14 @@ impl<'c, 't> Check<'c, 't> {
         }
     }
 
-    /// Every role answers on the admin address.
-    fn require_token(&mut self, admin: &plan::AdminPlan, has_relay: bool, serve: &ServePlan, smash: &SmashPlan) {
-        let Some(name) = &admin.token_env else { return };
-        let place = self.resolved.place_of("admin.token_env");
-        let roles = [
-            (Role::Serve, !serve.adapters.is_empty()),
-            (Role::Relay, has_relay),
-            (Role::Smash, !smash.adapters.is_empty()),
-        ];
-        let active = roles.into_iter().filter(|(_, is_active)| *is_active);
-        self.environment.extend(active.map(|(role, _)| Requirement {
+    /// What every role that is active needs.
+    fn require_of_all(&mut self, roles: &[Role], name: Option<&EnvName>, key: &str, needed_by: &str) {
+        let Some(name) = name else { return };
+        let place = self.resolved.place_of(key);
+        self.environment.extend(roles.iter().map(|role| Requirement {
             name: name.clone(),
-            role,
-            needed_by: "the admin address".into(),
+            role: *role,
+            needed_by: needed_by.to_owned(),
             place: place.clone(),
         }));
     }

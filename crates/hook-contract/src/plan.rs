@@ -1,5 +1,7 @@
 //! The plan: a contract that was checked and made complete. Nothing in it can be wrong, and nothing in it runs yet.
 
+mod kafka;
+
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use hook_core::{
@@ -9,6 +11,8 @@ use hook_core::{
     problem::Place,
     selector::Selector,
 };
+
+pub use kafka::{Kafka, KafkaCertificate, KafkaLogin, KafkaSasl, KafkaSecurity, KafkaTls, KafkaTopics};
 
 /// What a process is to do, complete.
 #[derive(Clone)]
@@ -304,20 +308,22 @@ pub enum StartFrom {
     Time(Timestamp),
 }
 
-/// Which log the contract asks for.
+/// Which log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backbone {
     /// The log.
     pub driver: BackboneDriver,
-    /// Whether the contract says so, or it is the default.
+    /// Whether the contract says so; otherwise the environment does, or it is the default.
     pub is_declared: bool,
 }
 
 /// The logs that there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackboneDriver {
     /// In this process, on this disk.
     Embedded,
+    /// Apache Kafka.
+    Kafka(Box<Kafka>),
 }
 
 /// How the embedded log keeps what it has.

@@ -36,12 +36,18 @@ impl Resolved {
         self.values.push(ResolvedValue { key: key.to_owned(), value: without_secrets(value, findings), origin });
     }
 
-    /// Where the contract gives the value of that key.
+    /// Where a file gives the value of that key.
     pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
         self.values.iter().find(|value| value.key == key).and_then(|value| match &value.origin {
-            Origin::Contract(place) => Some(place.clone()),
-            Origin::Default | Origin::Option(_) => None,
+            Origin::Contract(place) | Origin::File(place) => Some(place.clone()),
+            Origin::Default | Origin::Option(_) | Origin::Environment(_) => None,
         })
+    }
+
+    /// Where the value of that key came from; the default where there is none.
+    pub(crate) fn origin_of(&self, key: &str) -> Origin {
+        let value = self.values.iter().find(|value| value.key == key);
+        value.map_or(Origin::Default, |value| value.origin.clone())
     }
 
     pub(crate) fn into_values(self) -> Vec<ResolvedValue> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     build::merged_schema,
     read::schema_of,
-    written::{Contract, EgressCommon, IngressCommon, PluginHead, SourceCommon},
+    written::{Backbone, Contract, EgressCommon, IngressCommon, KafkaSection, PluginHead, SourceCommon},
 };
 
 /// The schema of contracts that a build with this catalog takes (JSON Schema 2020-12).
@@ -33,8 +33,20 @@ pub fn contract_schema(catalog: &Catalog) -> Value {
         choice("driver", &egress, &choices(&catalog.egress), &planned("smash"));
     sections["sources"]["additionalProperties"] =
         choice("verifier", &schema_of::<SourceCommon>(), &choices(&catalog.verifiers), &[]);
+    sections["backbone"] = backbone();
     tidy(&mut schema);
     schema["title"] = json!("Contract of hook");
+    schema
+}
+
+/// The logs, each with its keys.
+fn backbone() -> Value {
+    let choices = [
+        Choice { name: "embedded", about: "In this process, on this disk. It has no keys.", schema: json!({}) },
+        Choice { name: "kafka", about: "Apache Kafka.", schema: schema_of::<KafkaSection>() },
+    ];
+    let mut schema = choice("driver", &schema_of::<Backbone>(), &choices, &[]);
+    schema["description"] = json!("Which log keeps the events.");
     schema
 }
 

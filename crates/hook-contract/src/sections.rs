@@ -6,12 +6,11 @@ use hook_core::{duration::HumanDuration, names::EnvName, problem::codes};
 use serde_json::{Value, json};
 
 use crate::{
-    Check, Origin,
+    Check, Origin, kafka,
     plan::{self, AdminPlan, BackboneDriver, LogPlan, Retention, ValidationMode},
     profile::Active,
     read::{Written, schema_of},
-    shape,
-    written::{self, BackboneName},
+    shape, written,
 };
 
 const DAY: u64 = 86_400;
@@ -48,7 +47,12 @@ pub(crate) fn app_and_policies(check: &mut Check<'_, '_>, written: &Written<'_>,
 /// Shows the topics that are kept for ourselves.
 pub(crate) fn reserved_topics(check: &mut Check<'_, '_>) {
     let dead_letters = json!(check.dead_letters);
-    let origin = check.options.dead_letters.as_ref().map_or(Origin::Default, |_| Origin::Option("dead_letters"));
+    let origin = match (check.is_kafka, &check.options.dead_letters) {
+        // There it is one of the log's settings, which say who gave it.
+        (true, _) => check.resolved.origin_of("backbone.dlq_topic"),
+        (false, Some(_)) => Origin::Option("dead_letters"),
+        (false, None) => Origin::Default,
+    };
     check.resolved.add_leaf("topics.dead_letters", dead_letters, origin, &check.findings);
     check.resolved.add_leaf("topics.journal", json!(check.journal), Origin::Default, &check.findings);
 }
@@ -69,31 +73,30 @@ pub(crate) fn profile(check: &mut Check<'_, '_>, active: &Active<'_, '_>) -> pla
     plan::Profile { name, label: active.written.label.clone(), env }
 }
 
-/// Which log. `None` where this build does not have it, which was found.
+/// Which log, and the topics that depend on it. `None` where it cannot be used, which was found.
 pub(crate) fn backbone(check: &mut Check<'_, '_>, written: &Written<'_>) -> Option<plan::Backbone> {
     let node = written.root.get("backbone");
-    match written.backbone.as_ref().map(|backbone| backbone.driver) {
-        Some(BackboneName::Kafka) => {
-            let message = "this build has no Kafka log yet";
-            let help = "write `driver = \"embedded\"`, or leave [backbone] out: events are then kept on this machine";
-            check.findings.error(&codes::BACKBONE_NOT_BUILT, node.map(|node| node.span_of("driver")), message, help);
-            None
-        }
-        declared => {
-            if let Some(node) = node.filter(|_| declared.is_some()) {
-                let mut schema = schema_of::<written::Backbone>();
-                schema["additionalProperties"] = Value::Bool(false);
-                crate::read::report(shape::check(node, &schema, &["backbone".to_owned()]), &mut check.findings);
+    let is_declared = written.backbone.is_some();
+    let driver_node = node.and_then(|node| node.get("driver"));
+    check.is_kafka = kafka::is_chosen(check, written);
+    if check.is_kafka {
+        let driver = json!("kafka");
+        match (is_declared, check.options.kafka.origins.get("brokers").cloned()) {
+            (false, Some(who)) => {
+                check.resolved.add_leaf("backbone.driver", driver, Origin::Environment(who), &check.findings);
             }
-            check.resolved.add(
-                "backbone.driver",
-                &json!("embedded"),
-                node.and_then(|node| node.get("driver")),
-                &check.findings,
-            );
-            Some(plan::Backbone { driver: BackboneDriver::Embedded, is_declared: declared.is_some() })
+            _ => check.resolved.add("backbone.driver", &driver, driver_node, &check.findings),
         }
+        let kafka = kafka::plan(check, written)?;
+        return Some(plan::Backbone { driver: BackboneDriver::Kafka(Box::new(kafka)), is_declared });
     }
+    if let Some(node) = node.filter(|_| is_declared) {
+        let mut schema = schema_of::<written::Backbone>();
+        schema["additionalProperties"] = Value::Bool(false);
+        crate::read::report(shape::check(node, &schema, &["backbone".to_owned()]), &mut check.findings);
+    }
+    check.resolved.add("backbone.driver", &json!("embedded"), driver_node, &check.findings);
+    Some(plan::Backbone { driver: BackboneDriver::Embedded, is_declared })
 }
 
 /// The admin address.
@@ -112,19 +115,15 @@ pub(crate) fn admin(check: &mut Check<'_, '_>, written: &Written<'_>) -> AdminPl
 
 /// How the embedded log keeps what it has.
 pub(crate) fn log(check: &mut Check<'_, '_>, written: &Written<'_>) -> LogPlan {
-    let section = &written.log;
-    let keep = |keep: &written::Keep, days: u64, bytes: Option<u64>| Retention {
-        max_age: keep.max_age.map_or(Duration::from_secs(days * DAY), HumanDuration::get),
-        max_bytes: keep.max_bytes.or(bytes),
-    };
-    let log = LogPlan {
-        segment_bytes: section.segment_bytes,
-        events: keep(&section.events, 7, None),
-        dead_letters: keep(&section.dead_letters, 30, None),
-        journal: keep(&section.journal, 7, Some(JOURNAL_BYTES)),
-        max_pinned: section.max_pinned,
-        when_pinned: section.when_pinned,
-    };
+    if check.is_kafka {
+        if let Some(node) = written.root.get("log") {
+            let message = "[log] has no effect: the log is Kafka, where the topics say what is kept";
+            let help = "leave it out, or write `driver = \"embedded\"` under [backbone]";
+            check.findings.warning(&codes::NO_EFFECT, node.span.clone(), message, help);
+        }
+        return plan_of(&written::LogSection::default());
+    }
+    let log = plan_of(&written.log);
     let shown =
         |retention: Retention| json!({ "max_age": HumanDuration(retention.max_age), "max_bytes": retention.max_bytes });
     let complete = json!({
@@ -137,4 +136,19 @@ pub(crate) fn log(check: &mut Check<'_, '_>, written: &Written<'_>) -> LogPlan {
     });
     check.resolved.add("log", &complete, written.root.get("log"), &check.findings);
     log
+}
+
+fn plan_of(section: &written::LogSection) -> LogPlan {
+    let keep = |keep: &written::Keep, days: u64, bytes: Option<u64>| Retention {
+        max_age: keep.max_age.map_or(Duration::from_secs(days * DAY), HumanDuration::get),
+        max_bytes: keep.max_bytes.or(bytes),
+    };
+    LogPlan {
+        segment_bytes: section.segment_bytes,
+        events: keep(&section.events, 7, None),
+        dead_letters: keep(&section.dead_letters, 30, None),
+        journal: keep(&section.journal, 7, Some(JOURNAL_BYTES)),
+        max_pinned: section.max_pinned,
+        when_pinned: section.when_pinned,
+    }
 }

@@ -56,6 +56,7 @@ fn declared(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>) -> Option<So
     let common = table.common;
     let needs_secret = built.driver.needs_secret();
     trust(check, item, &common, needs_secret);
+    window_without_effect(check, item);
     let secret_env = if needs_secret { secret_names(check, &name, &common) } else { Vec::new() };
     show(check, item, &common, &secret_env, &built.settings);
     Some(SourcePlan {
@@ -90,6 +91,15 @@ fn trust(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>, common: &Source
     if !needs_secret && common.secret_env.is_some() {
         let message = format!("`secret_env` has no effect: verifier `{}` needs no secret", common.verifier);
         check.findings.error(&codes::NO_EFFECT, span("secret_env"), message, "leave it out, or name another verifier");
+    }
+}
+
+/// On Kafka copies are removed by the relay, whose window is the same for all sources.
+fn window_without_effect(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>) {
+    let window = item.node.get("dedup").and_then(|dedup| dedup.get("window"));
+    if let Some(window) = window.filter(|_| check.is_kafka) {
+        let message = "`window` has no effect: on Kafka the relay removes copies that come within 24 hours";
+        check.findings.warning(&codes::NO_EFFECT, window.span.clone(), message, "leave it out");
     }
 }
 

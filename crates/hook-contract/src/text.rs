@@ -17,6 +17,11 @@ impl<'t> Text<'t> {
         Self { file, text, line_starts: std::iter::once(0).chain(breaks).collect() }
     }
 
+    /// The name of the file.
+    pub(crate) fn file(&self) -> &'t str {
+        self.file
+    }
+
     /// The place of a span; one past the end stands at the end.
     pub(crate) fn place(&self, span: Range<usize>) -> Place {
         let start = self.text.floor_char_boundary(span.start);

@@ -76,13 +76,17 @@ pub(crate) fn relay(
     }
     ways.unreached(check);
     ways.two_routes(check);
+    if check.is_kafka {
+        ways.never_deduplicated(check);
+    }
     relay
 }
 
 fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, stored: &[Stored<'_>]) -> Option<RelayPlan> {
     let section = &written.relay;
     let node = written.root.get("relay");
-    let output = section.output_topic.clone();
+    let is_named = node.is_some_and(|node| node.get("output_topic").is_some());
+    let output = if is_named { section.output_topic.clone() } else { check.core_topic.clone() };
     let is_reserved = |topic: &TopicName| *topic == check.dead_letters || *topic == check.journal;
     let mut inputs: Vec<TopicName> = Vec::new();
     match &section.topics {

@@ -100,6 +100,26 @@ impl Ways<'_, '_, '_> {
         }
     }
 
+    /// On Kafka the relay removes copies: what does not pass it keeps them.
+    pub(crate) fn never_deduplicated(&self, check: &mut Check<'_, '_>) {
+        let mut seen = BTreeSet::new();
+        for stored in self.stored {
+            let is_read = self.flow.readers(&stored.topic).next().is_some();
+            if !is_read || self.inputs().contains(&stored.topic) || !seen.insert((&stored.route.id, &stored.topic)) {
+                continue;
+            }
+            let span = self.serve_node(stored.route).map(|node| node.span_of("target_topic"));
+            let message = format!(
+                "an event that is sent twice is delivered twice: on Kafka the relay removes copies, and `{}` is read \
+                 without it",
+                stored.topic
+            );
+            let help = "store events in a topic of their source, such as `webhooks.{source}`, and let the relay write \
+                        the topic that is read";
+            check.findings.warning(&codes::NOT_DEDUPLICATED, span, message, help);
+        }
+    }
+
     /// Routes that no event can reach.
     pub(crate) fn unreached(&self, check: &mut Check<'_, '_>) {
         for route in self.flow.serve.iter().filter(|route| self.flow.sources_of(route).is_empty()) {

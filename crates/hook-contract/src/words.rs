@@ -71,6 +71,7 @@ pub(crate) fn sample_of_format(format: &str) -> &'static str {
         "start-from" => "\"earliest\"",
         "semver" => "\"1.0.0\"",
         "socket-address" => "\"127.0.0.1:8080\"",
+        "kafka-broker" | "kafka-brokers" => "\"kafka-1.example.com:9093\"",
         "uri" => "\"https://example.com\"",
         _ => "\"…\"",
     }

@@ -2,6 +2,8 @@
 //!
 //! Adapters, plugins and sources are open here: the rest of their keys belongs to the driver or verifier that they name.
 
+mod kafka;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use hook_core::{
@@ -11,6 +13,9 @@ use hook_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use kafka::parts_of;
+pub use kafka::{Brokers, KafkaSection, Properties, SaslMechanism, SaslSection, SecurityProtocol, TlsSection};
 
 use crate::plan::{ValidationMode, WhenPinned};
 

@@ -261,6 +261,15 @@ mod tests {
     }
 
     #[test]
+    fn the_cursor_of_the_longest_ids_is_a_legal_name() {
+        let app = AppId::new("a".repeat(64)).unwrap();
+        let (route, adapter) = (RouteId::new("r".repeat(128)).unwrap(), AdapterId::new("A_-".repeat(42)).unwrap());
+        for cursor in [CursorName::of_destination(&app, &route, &adapter), CursorName::of_relay(&app)] {
+            assert_eq!(CursorName::new(cursor.as_str()).as_ref(), Ok(&cursor));
+        }
+    }
+
+    #[test]
     fn a_cursor_belongs_to_its_app_and_no_other() {
         let cursor = CursorName::new("my-app.route.out").unwrap();
         assert!(cursor.belongs_to(&AppId::new("my-app").unwrap()));

@@ -137,7 +137,7 @@ impl Ready<'_> {
         }
         let mut parts: Vec<String> = self.listeners.iter().map(|listener| listening(listener, plan)).collect();
         parts.push(format!("admin on {}", self.admin));
-        let LogChoice { driver, reason } = &self.log;
+        let LogChoice { driver, reason, .. } = &self.log;
         parts.push(format!("log {driver} in {} ({reason})", data_directory.display()));
         context.output.line(&format!("ready: {}", parts.join(", ")))
     }

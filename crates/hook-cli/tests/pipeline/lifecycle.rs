@@ -348,14 +348,13 @@ fn an_orphan_that_never_delivered_anything_is_counted_too() {
 }
 
 #[test]
-fn brokers_in_the_environment_are_a_warning_and_the_embedded_log_runs() {
+fn brokers_in_the_environment_choose_kafka_and_the_embedded_log_is_not_taken_instead() {
     let mut home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
-    home.set("KAFKA_BROKERS", "broker:9092");
-    let pipeline = home.up();
-    assert!(pipeline.stderr().contains("HOOK0205"), "{}", pipeline.stderr());
-    assert_eq!(text(&pipeline.ready, "/log/driver"), "embedded");
-    assert!(text(&pipeline.ready, "/log/reason").contains("KAFKA_BROKERS"), "{}", pipeline.ready);
-    pipeline.accept(&sign::issue(1, "delivery-1"));
+    home.set("KAFKA_BROKERS", "broker:9093");
+    let refused = home.run("up");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("HOOK0205") && refused.stderr.contains("KAFKA_BROKERS"), "{refused:?}");
+    assert!(!home.path("data").exists(), "nothing was begun");
 }
 
 #[test]

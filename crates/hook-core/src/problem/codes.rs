@@ -45,6 +45,10 @@ pub static ALL: &[&Code] = &[
     &UNSAFE_SETTINGS,
     &NO_EFFECT,
     &ADMIN_OPEN,
+    &KAFKA_PLAINTEXT,
+    &KAFKA_SETTINGS,
+    &KAFKA_PROPERTY,
+    &NOT_DEDUPLICATED,
     &CONTRACT_UNREADABLE,
     &ENVIRONMENT_MISSING,
     &ENVIRONMENT_VALUE,
@@ -54,6 +58,8 @@ pub static ALL: &[&Code] = &[
     &LOG_LOCKED,
     &LOG_NOT_OPENED,
     &ADDRESS_NOT_OPENED,
+    &CONFIG_UNREADABLE,
+    &KAFKA_FILE,
 ];
 
 /// The contract cannot be read.
@@ -105,13 +111,14 @@ pub static ENV_FILE: Code = Code {
     right: "",
 };
 
-/// Kafka is configured, and this build has no Kafka log.
+/// The environment chooses Kafka, which this build lacks.
 pub static KAFKA_NOT_BUILT: Code = Code {
     id: "HOOK0205",
-    title: "Kafka is configured, but this build has no Kafka log",
-    is_security_critical: false,
-    about: "`KAFKA_BROKERS` chooses Kafka where the contract names no log. This build has the embedded log only, and \
-            uses it. Unset the variable, or say `[backbone] driver = \"embedded\"` in the contract.",
+    title: "The environment chooses Kafka, which this build does not have",
+    is_security_critical: true,
+    about: "`KAFKA_BROKERS` chooses Kafka where the contract names no log. This build has the embedded log only, and does \
+            not take it instead, because events would then not be where you look for them. Unset the variable, or write \
+            `driver = \"embedded\"` under `[backbone]` in the contract, which then decides.",
     wrong: "",
     right: "",
 };
@@ -121,7 +128,8 @@ pub static FLAG_UNUSED: Code = Code {
     id: "HOOK0206",
     title: "A flag has no effect here",
     is_security_critical: false,
-    about: "Another flag, given as well, comes first: `--contract` before `--app`.",
+    about: "Another flag, given as well, comes first: `--contract` before `--app`. Or what it is for does not happen: \
+            `--config` says how Kafka is reached, and the log is another.",
     wrong: "",
     right: "",
 };
@@ -158,6 +166,30 @@ pub static ADDRESS_NOT_OPENED: Code = Code {
     is_security_critical: true,
     about: "Something else listens on the address, or the user may not listen there. Stop it, or choose another `bind` in \
             the contract; port 0 takes a free port, which the ready line names.",
+    wrong: "",
+    right: "",
+};
+
+/// The file of Kafka's settings cannot be read.
+pub static CONFIG_UNREADABLE: Code = Code {
+    id: "HOOK0210",
+    title: "The file of Kafka's settings cannot be read",
+    is_security_critical: true,
+    about: "Where the log is Kafka, `--config PATH` is read, or `config/kafka-core.toml` in the working directory where \
+            that exists: a text file in UTF-8 of at most 1 MiB with one table, `[kafka_core]`. What the contract or the \
+            environment says comes before what stands there.",
+    wrong: "",
+    right: "",
+};
+
+/// A file that Kafka's settings name cannot be read.
+pub static KAFKA_FILE: Code = Code {
+    id: "HOOK0211",
+    title: "A file of the connection to Kafka cannot be read",
+    is_security_critical: true,
+    about: "`tls.cert_path`, `tls.key_path` and `tls.ca_path` of the Kafka log (`KAFKA_TLS_CERT`, `KAFKA_TLS_KEY`, \
+            `KAFKA_TLS_CA`) name files in PEM, `sasl.token_file` the file of a token. The user who runs `hook` must be \
+            allowed to read them. A relative path begins at the working directory.",
     wrong: "",
     right: "",
 };

@@ -108,6 +108,12 @@ impl Problem {
         self
     }
 
+    /// The same problem where it stops nothing.
+    #[must_use]
+    pub fn into_warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
     /// Whether nothing may start.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -2,6 +2,8 @@
 
 mod view;
 
+use hook_core::problem::Problem;
+
 use crate::{
     context::Context,
     exit::Exit,
@@ -21,7 +23,10 @@ pub(super) struct Arguments {}
 
 /// Shows it, or the problems where the contract has an error.
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<(), Exit> {
-    let examined = load::examine(context);
+    let mut examined = load::examine(context);
+    // A contract for another build is shown all the same: nothing is started here.
+    let not_built = examined.not_built.take();
+    examined.problems.extend(not_built.map(Problem::into_warning));
     let view = match &examined {
         Examined { plan: Some(plan), contract: Some(contract), .. } if !examined.has_errors() => {
             View::of(&context.globals, &examined, plan, contract)
@@ -98,7 +103,7 @@ fn print_summary(output: &Output, view: &View) -> Result<(), Exit> {
         ["app".into(), format!("{} {}, {}", view.app.id, view.app.version, view.app.name)],
         ["profile".into(), format!("{}{label}", view.profile.name)],
         ["mode".into(), view.validation_mode.to_owned()],
-        ["log".into(), format!("{} ({})", view.log.driver, view.log.reason)],
+        ["log".into(), view.log.to_string()],
         ["dead letters".into(), view.dead_letters.clone()],
         ["admin".into(), view.admin.clone()],
     ])

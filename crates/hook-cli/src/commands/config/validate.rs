@@ -24,6 +24,7 @@ pub(super) struct Arguments {
 /// Checks the contract and shows what was found.
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let mut examined = load::examine(context);
+    examined.require_build();
     if arguments.with_env {
         examined.require_environment(&[Role::Serve, Role::Relay, Role::Smash]);
     }

@@ -464,10 +464,12 @@ pub static BACKBONE_NOT_BUILT: Code = Code {
     title: "This build does not have that log",
     is_security_critical: true,
     about: "The contract asks for Apache Kafka, and this build has the embedded log only. It does not take the embedded \
-            log instead, because events would then not be where you look for them. Write `driver = \"embedded\"` or \
-            leave `[backbone]` out to keep events on this machine.",
-    wrong: "[backbone]\ndriver = \"kafka\"\n",
-    right: "[backbone]\ndriver = \"embedded\"\n",
+            log instead, because events would then not be where you look for them. `hook config validate` and `hook \
+            config show` check such a contract all the same; nothing is started. Write `driver = \"embedded\"` or leave \
+            `[backbone]` out to keep events on this machine.",
+    // The text is right, the build is not enough for it.
+    wrong: "",
+    right: "",
 };
 
 /// A driver refuses its settings.
@@ -517,4 +519,68 @@ pub static ADMIN_OPEN: Code = Code {
             `127.0.0.1`, which is the default.",
     wrong: "[admin]\nbind = \"0.0.0.0:9464\"\n",
     right: "[admin]\nbind = \"0.0.0.0:9464\"\ntoken_env = \"HOOK_ADMIN_TOKEN\"\n",
+};
+
+/// Kafka in the clear, which nothing allows.
+pub static KAFKA_PLAINTEXT: Code = Code {
+    id: "HOOK0137",
+    title: "Kafka without encryption",
+    is_security_critical: true,
+    about: "With `plaintext` and `sasl_plaintext`, whoever is on the network between `hook` and the brokers can read \
+            and change events, and with `sasl_plaintext` and `PLAIN` read the password. So it takes two words: \
+            `security_protocol` (`KAFKA_SECURITY_PROTOCOL`) asks for it, and `allow_plaintext = true` \
+            (`KAFKA_ALLOW_PLAINTEXT=true`) says that it is meant. For a broker on this machine that is fine.",
+    wrong: "[backbone]\ndriver = \"kafka\"\nbrokers = \"127.0.0.1:9092\"\nsecurity_protocol = \"plaintext\"\n",
+    right: "[backbone]\ndriver = \"kafka\"\nbrokers = \"127.0.0.1:9092\"\nsecurity_protocol = \"plaintext\"\n\
+            allow_plaintext = true\n",
+};
+
+/// Settings with which Kafka cannot be reached.
+pub static KAFKA_SETTINGS: Code = Code {
+    id: "HOOK0138",
+    title: "Kafka cannot be reached with these settings",
+    is_security_critical: true,
+    about: "Something is missing that a connection needs: the brokers, the other half of a certificate and its key, the \
+            mechanism of SASL or its token. Each key can stand in `[backbone]` of the contract, in the \
+            environment (`KAFKA_BROKERS`, `KAFKA_TLS_KEY`, …) or in `[kafka_core]` of `config/kafka-core.toml`; the \
+            first of these that has it decides, and `hook config show` says which one did.",
+    wrong: "[backbone]\ndriver = \"kafka\"\n",
+    right: "[backbone]\ndriver = \"kafka\"\nbrokers = [\"kafka-1.example.com:9093\"]\n",
+};
+
+/// A property of librdkafka that is not free.
+pub static KAFKA_PROPERTY: Code = Code {
+    id: "HOOK0139",
+    title: "This property of librdkafka cannot be set",
+    is_security_critical: true,
+    about: "`producer_defaults` and `consumer_defaults` hand properties on to librdkafka, to tune what may be tuned. \
+            Those on which a promise rests cannot be set there (that an acknowledged event is on every replica in sync, \
+            that order is kept, that a cursor moves when its events are delivered, how much memory is used), nor those \
+            that have a key of their own (`brokers`, `tls`, `sasl`, `fetch_memory`) or hold a secret.",
+    wrong: "[backbone]\ndriver = \"kafka\"\nbrokers = \"kafka-1.example.com:9093\"\n\
+            producer_defaults = { acks = 1, \"linger.ms\" = 5 }\n",
+    right: "[backbone]\ndriver = \"kafka\"\nbrokers = \"kafka-1.example.com:9093\"\n\
+            producer_defaults = { \"linger.ms\" = 5 }\n",
+};
+
+/// On Kafka, a way on which copies are not removed.
+pub static NOT_DEDUPLICATED: Code = Code {
+    id: "HOOK0140",
+    title: "On Kafka, copies reach this topic's readers",
+    is_security_critical: false,
+    about: "Senders repeat what they are not sure of. The embedded log knows a copy when it is stored; Kafka stores it, \
+            and the relay removes it on the way to the core topic. A topic that a serve route writes and a smash route \
+            reads has no relay between the two, so that a repeated delivery is delivered twice. Store events by source \
+            and deliver from the core topic, or leave it so where the destination knows copies by their event id.",
+    wrong: concat!(
+        flow!(),
+        "\n[backbone]\ndriver = \"kafka\"\nbrokers = \"kafka-1.example.com:9093\"\n",
+        "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\"]\n\
+            smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
+    ),
+    right: concat!(
+        flow!(),
+        "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\"]\n\
+            smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
+    ),
 };

@@ -187,7 +187,8 @@ fn may_be_secret(key: &str) -> bool {
 
 fn origin(origin: &Origin, globals: &Globals, environment: &Environment) -> String {
     match origin {
-        Origin::Contract(place) => format!("{}:{}", place.file, place.line),
+        Origin::Contract(place) | Origin::File(place) => format!("{}:{}", place.file, place.line),
+        Origin::Environment(who) => who.clone(),
         Origin::Default => "default".into(),
         Origin::Option(option) => option_origin(option, globals, environment),
     }

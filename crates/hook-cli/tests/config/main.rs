@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod kafka;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -391,16 +393,6 @@ fn relay_bind_moves_the_built_in_contract_and_no_other() {
     let place = Place::empty().variable("RELAY_BIND", "127.0.0.1:4711");
     assert_eq!(bind(&place), "127.0.0.1:4711");
     assert_eq!(bind(&place.file("contract.toml", CONTRACT)), "127.0.0.1:0");
-}
-
-#[test]
-fn kafka_brokers_are_warned_about_and_the_log_says_why() {
-    let place = Place::with_contract().variable("KAFKA_BROKERS", "localhost:9092");
-    let answer = place.hook("config validate --json");
-    assert_eq!((answer.code, answer.problems()), (0, vec![("HOOK0205".into(), "warning".into())]));
-    let log = place.hook("config show --json").json()["log"].clone();
-    assert_eq!(log["driver"], "embedded");
-    assert!(log["reason"].as_str().unwrap().contains("KAFKA_BROKERS"), "{log}");
 }
 
 #[test]
