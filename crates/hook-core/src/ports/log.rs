@@ -154,10 +154,12 @@ pub struct Cursor {
 ///
 /// What every implementation promises, and the conformance suite checks:
 /// - `append` resolves with `Stored` only after every record of it is durable; a failed append leaves nothing behind
-///   that a subscriber sees, and no mark for deduplication.
+///   that a subscriber sees, and no mark for deduplication. (On Kafka that holds for an append that commits. Without a
+///   commit its records go one by one: some may stay when others fail, and one that failed for time may be stored yet.)
 /// - Of two appends with an equal unexpired key exactly one is stored, also when they run at once; `DuplicateOf` is
 ///   answered only when the first is durable. (Kafka stores both; its relay removes the copy.)
-/// - Offsets of a partition have no gaps and are never given twice.
+/// - Offsets of a partition rise and are never given twice. The embedded log leaves no gaps; on Kafka the marks of
+///   transactions take places that no record has.
 /// - A subscriber sees every durable record of its topics from its cursor on, each partition in order, none that is done,
 ///   and none that is not durable.
 pub trait Log: Send + Sync + 'static {
@@ -200,8 +202,43 @@ pub trait Subscription: Send {
     /// The next records, at least one and at most `max`; waits for them. Dropping the future loses nothing.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
-    /// Marks records as done. Returns at once; becomes durable soon, and at the latest when the log is closed.
+    /// Marks records as done. Returns at once; becomes durable soon, and at the latest when the log is closed. What belongs
+    /// to a partition that was taken away is passed over.
     fn commit(&mut self, done: Vec<Position>) -> Result<(), LogError>;
+
+    /// Where partitions are announced that go to another process; taken once, before the first `next`. `None` where the
+    /// log never takes one away. Without it a partition goes at once, whatever is in flight.
+    fn revocations(&mut self) -> Option<Box<dyn Revocations>> {
+        None
+    }
+}
+
+/// Announces partitions that go to another process.
+pub trait Revocations: Send {
+    /// The next announcement; waits for it. Dropping the future loses nothing. No record is delivered while one waits, and
+    /// none of its partitions afterwards, until they come back: then from what was committed.
+    fn next(&mut self) -> BoxFuture<'_, Revocation>;
+}
+
+/// Partitions that go to another process when this is dropped, or when the log's patience ends. Until then their work in
+/// flight can be finished and committed; what has not begun is to be forgotten.
+#[must_use = "dropping it gives the partitions up"]
+pub struct Revocation {
+    /// Topic and number of each.
+    pub partitions: Vec<(TopicName, u32)>,
+    _held: Box<dyn Send>,
+}
+
+impl Revocation {
+    /// The partitions, and what tells the log by being dropped that they are let go.
+    pub fn new(partitions: Vec<(TopicName, u32)>, held: impl Send + 'static) -> Self {
+        Self { partitions, _held: Box::new(held) }
+    }
+
+    /// Whether a position is in one of the partitions.
+    pub fn covers(&self, position: &Position) -> bool {
+        self.partitions.iter().any(|(topic, partition)| *topic == position.topic && *partition == position.partition)
+    }
 }
 
 /// A reader without a cursor.
@@ -290,6 +327,9 @@ pub enum LogError {
     /// There is no such cursor.
     #[error("there is no cursor {0}")]
     NoCursor(CursorName),
+    /// Nothing was stored, because what it commits belongs to partitions that were taken away: another process reads them.
+    #[error("{} partitions of what was to be committed belong to another process now", .0.len())]
+    Revoked(Vec<(TopicName, u32)>),
     /// A record is larger than the log takes.
     #[error("a record of {bytes} bytes is over the limit of {limit}")]
     TooLarge {

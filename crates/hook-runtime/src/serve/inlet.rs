@@ -365,6 +365,7 @@ fn reason(error: &LogError) -> &'static str {
         LogError::Damaged(_) => "damaged",
         LogError::Closed => "closed",
         LogError::NoCursor(_) => "no_cursor",
+        LogError::Revoked(_) => "revoked",
         LogError::TooLarge { .. } => "too_large",
     }
 }
