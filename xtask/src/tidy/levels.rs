@@ -8,6 +8,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("hook-core", 0),
     ("hook-contract", 1),
     ("hook-drivers", 1),
+    ("hook-kafka", 1),
     ("hook-log", 1),
     ("hook-runtime", 2),
     ("hook-admin", 3),
@@ -28,8 +29,13 @@ const BOUNDARIES: &[(&str, &[&str], &str)] = &[
     ),
     ("hook-contract", &["tokio", "reqwest", "hyper", "axum", "rustix", "tracing"], "a contract is checked without I/O"),
     ("hook-log", &["serde_json", "reqwest", "hyper", "axum"], "the log keeps bytes and does not know what an event is"),
-    ("hook-runtime", &["hook-drivers", "hook-log", "reqwest", "axum"], "the roles name no driver and no log"),
-    ("hook-admin", &["hook-drivers", "hook-log"], "the admin address knows no driver's inside"),
+    ("hook-kafka", &["reqwest", "hyper", "axum"], "Kafka is spoken by librdkafka alone"),
+    (
+        "hook-runtime",
+        &["hook-drivers", "hook-log", "hook-kafka", "reqwest", "axum"],
+        "the roles name no driver and no log",
+    ),
+    ("hook-admin", &["hook-drivers", "hook-log", "hook-kafka"], "the admin address knows no driver's inside"),
 ];
 
 /// Findings of all packages.

@@ -58,7 +58,7 @@ const RULES: &[Rule] = &[
         name: "no-driver",
         look: Look::Code,
         applies: |source| is_in(source, &["crates/hook-runtime/", "crates/hook-admin/"]),
-        words: &["hook_drivers", "hook_log"],
+        words: &["hook_drivers", "hook_log", "hook_kafka"],
         advice: "roles know ports: what is named here is given by the caller",
     },
     Rule {

@@ -1,0 +1,145 @@
+//! Makes and deletes cursors, which are groups.
+//!
+//! A cursor exists when its group has committed a position in the topic `hook.cursors`. The starting offsets of all
+//! partitions are committed together with it in one transaction, whose id is the cursor's: of processes that make one at
+//! once, each fences those before it, and looks again before it commits. So a cursor has one beginning.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hook_core::{
+    names::CursorName,
+    ports::log::{Cursor, LogError},
+    progress::Progress,
+};
+use rdkafka::{
+    Offset,
+    consumer::Consumer,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    producer::Producer as _,
+};
+use tracing::debug;
+
+use crate::{
+    client::{Clients, Reader, connect},
+    cluster::{self, PATIENCE},
+    error::unavailable,
+    produce::Producer,
+    topics::Topics,
+    view::View,
+};
+
+/// How often a cursor is tried to be made while others make it too.
+const ATTEMPTS: u32 = 10;
+
+/// Makes a cursor where there is none; whether it was made. Blocks.
+pub(crate) fn create(clients: &Clients, view: &Arc<View>, asker: &Reader, cursor: &Cursor) -> Result<bool, LogError> {
+    let consumer = connect(&clients.outside(&cursor.name), clients.context()).map_err(unavailable)?;
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        if cluster::is_cursor(&consumer, &clients.names).map_err(unavailable)? {
+            view.add_cursor(&cursor.name);
+            return Ok(false);
+        }
+        match try_create(clients, view, asker, &consumer, cursor) {
+            Ok(made) => return Ok(made),
+            Err(error) => {
+                debug!(cursor = %cursor.name, %error, "cursor not made: another process makes it too, or the coordinator moves");
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.map_or(LogError::Closed, unavailable))
+}
+
+fn try_create(
+    clients: &Clients,
+    view: &Arc<View>,
+    asker: &Reader,
+    consumer: &Reader,
+    cursor: &Cursor,
+) -> KafkaResult<bool> {
+    let config = clients.making(&cursor.name);
+    let producer = Producer::new(&config, clients.context(), Arc::clone(view), clients.names.clone())?;
+    let native = producer.native();
+    // From here on whoever began before us can commit no more.
+    native.init_transactions(PATIENCE)?;
+    if cluster::is_cursor(consumer, &clients.names)? {
+        view.add_cursor(&cursor.name);
+        return Ok(false);
+    }
+    let (_, topics) = cluster::describe(asker, &clients.names)?;
+    let partitions: Vec<_> =
+        cluster::partitions_of(&topics).into_iter().filter(|(topic, _)| cursor.topics.matches(topic)).collect();
+    let starts = cluster::starts(asker, &clients.names, &partitions, cursor.from)?;
+    let offset = |start: u64| Offset::Offset(i64::try_from(start).unwrap_or(i64::MAX));
+    let mut offsets =
+        cluster::list(&clients.names, starts.iter().map(|(partition, start)| (partition, offset(*start))));
+    offsets.add_partition_offset(&clients.names.cursors(), 0, Offset::Offset(0))?;
+    let group = consumer.group_metadata().ok_or(KafkaError::Canceled)?;
+    native.begin_transaction()?;
+    native.send_offsets_to_transaction(&offsets, &group, PATIENCE)?;
+    native.commit_transaction(PATIENCE)?;
+    view.add_cursor(&cursor.name);
+    for (partition, start) in starts {
+        view.set_progress(&cursor.name, &partition, &Progress::at(start));
+    }
+    Ok(true)
+}
+
+/// Whether a cursor exists. Blocks.
+pub(crate) fn exists(clients: &Clients, cursor: &CursorName) -> Result<bool, LogError> {
+    let consumer = connect(&clients.outside(cursor), clients.context()).map_err(unavailable)?;
+    cluster::is_cursor(&consumer, &clients.names).map_err(unavailable)
+}
+
+/// What a group that is not read here has committed. Blocks.
+pub(crate) fn progress(
+    clients: &Clients,
+    view: &View,
+    cursor: &CursorName,
+) -> KafkaResult<Option<BTreeMap<crate::view::Partition, (u64, u64)>>> {
+    let consumer = connect(&clients.outside(cursor), clients.context())?;
+    if !cluster::is_cursor(&consumer, &clients.names)? {
+        return Ok(None);
+    }
+    let everything = hook_core::ports::log::TopicFilter {
+        include: vec![hook_core::names::Glob::new("*")],
+        unless_literal: Vec::new(),
+    };
+    let committed = cluster::committed(&consumer, &clients.names, &view.partitions(&everything))?;
+    let counted = committed.into_iter().map(|(partition, (offset, text))| {
+        let progress = crate::marks::decode(offset, &text);
+        (partition, (progress.watermark(), progress.above().count()))
+    });
+    Ok(Some(counted.collect()))
+}
+
+/// The groups of the namespace, whoever they belong to. Blocks.
+pub(crate) fn list(asker: &Reader, clients: &Clients) -> KafkaResult<Vec<CursorName>> {
+    let groups = asker.fetch_group_list(None, PATIENCE)?;
+    Ok(groups.groups().iter().filter_map(|group| clients.names.cursor_of(group.name())).collect())
+}
+
+/// Deletes the group of a cursor. A member that has just left is still counted until its session ends.
+pub(crate) async fn delete(topics: &Topics, clients: &Clients, cursor: &CursorName) -> Result<(), LogError> {
+    let deadline = tokio::time::Instant::now() + crate::client::SESSION_TIMEOUT + PATIENCE;
+    let group = clients.names.group(cursor);
+    loop {
+        match topics.delete_group(&group).await {
+            Ok(()) | Err(RDKafkaErrorCode::GroupIdNotFound) => return Ok(()),
+            Err(
+                RDKafkaErrorCode::NonEmptyGroup
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorLoadInProgress,
+            ) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            }
+            Err(RDKafkaErrorCode::NonEmptyGroup) => {
+                return Err(LogError::Unavailable(format!(
+                    "cursor {cursor} is being read by a process: stop it first"
+                )));
+            }
+            Err(code) => return Err(LogError::Unavailable(format!("cursor {cursor} could not be deleted: {code}"))),
+        }
+    }
+}

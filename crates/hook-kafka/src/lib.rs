@@ -1,0 +1,44 @@
+//! The log on Apache Kafka, through librdkafka: the same port as the embedded log, for more than one process and machine.
+//!
+//! What stands on the cluster, and where the two differ, is written in `docs/reference/kafka.md`.
+//!
+//! | module | says |
+//! |---|---|
+//! | `settings` | what an operator decides, and what can be wrong with it |
+//! | `client` | how every client is configured |
+//! | `names` | what topics, groups and transactions are called on the cluster |
+//! | `wire` | a record as Kafka has it |
+//! | `marks` | what is done above a watermark, as text beside a committed offset |
+//! | `cluster` | questions to the cluster |
+//! | `view` | what this process knows of it; `refresh` keeps that fresh |
+//! | `topics` | makes topics and checks them |
+//! | `produce` | sends records and answers when they are durable |
+//! | `transaction` | records and progress, both or neither |
+//! | `cursors` | makes and deletes groups |
+//! | `subscription`, `consume` | a member of a group: its state, and its thread |
+//! | `read`, `scan` | single records; once through |
+//! | `log` | [`KafkaLog`]: the port |
+
+mod client;
+mod cluster;
+mod consume;
+mod cursors;
+mod error;
+mod log;
+mod marks;
+mod names;
+mod produce;
+mod read;
+mod refresh;
+mod scan;
+pub mod settings;
+mod subscription;
+mod topics;
+mod transaction;
+mod view;
+mod wire;
+
+pub use error::{OpenError, TopicProblem};
+pub use log::KafkaLog;
+pub use settings::Settings;
+pub use view::Broker;

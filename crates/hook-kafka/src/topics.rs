@@ -1,0 +1,149 @@
+//! Makes topics, and checks those that are there.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use hook_core::{
+    names::TopicName,
+    ports::log::{LogError, NewRecord},
+};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    config::FromClientConfigAndContext,
+    error::{KafkaResult, RDKafkaErrorCode},
+};
+use tracing::info;
+
+use crate::{
+    client::{Clients, Context, MOST_RECORD},
+    cluster::{PATIENCE, Shape},
+    error::{TopicProblem, unavailable},
+    view::View,
+};
+
+/// Makes topics on demand.
+pub(crate) struct Topics {
+    clients: Clients,
+    view: Arc<View>,
+    /// One process makes one topic once.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Topics {
+    pub(crate) fn new(clients: Clients, view: Arc<View>) -> Self {
+        Self { clients, view, turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Whether every topic of these records is known.
+    pub(crate) fn are_known(&self, records: &[NewRecord]) -> bool {
+        records.iter().all(|record| self.view.knows(&record.topic))
+    }
+
+    /// Makes the topics of records that are not known.
+    pub(crate) async fn ensure(&self, records: &[NewRecord]) -> Result<(), LogError> {
+        if self.are_known(records) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        for record in records {
+            if !self.view.knows(&record.topic) {
+                self.make(&record.topic).await.map_err(|problem| LogError::Unavailable(problem.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make(&self, topic: &TopicName) -> Result<(), TopicProblem> {
+        let settings = &self.clients.settings().topics;
+        if !settings.auto_create {
+            return Err(TopicProblem::Missing(topic.clone()));
+        }
+        let retention = settings.retention(topic);
+        let name = self.clients.names.topic(topic);
+        let made = create(&self.clients, &name, settings.partitions, retention, "delete").await;
+        made.map_err(|reason| TopicProblem::NotMade { topic: topic.clone(), reason })?;
+        info!(kafka_topic = %topic, partitions = settings.partitions, "topic made");
+        self.view.add_topic(topic, settings.partitions);
+        Ok(())
+    }
+
+    /// Makes the topic of cursors, which never grows: nothing is ever written to it, only positions in it are committed.
+    pub(crate) async fn make_cursors(&self) -> Result<(), LogError> {
+        let name = self.clients.names.cursors();
+        if !self.clients.settings().topics.auto_create {
+            return Err(LogError::Unavailable(format!(
+                "topic {name} does not exist and is not made, because auto_create_topics is off; make it with one partition"
+            )));
+        }
+        let made = create(&self.clients, &name, 1, None, "compact").await;
+        made.map_err(|reason| LogError::Unavailable(format!("topic {name} could not be made: {reason}")))
+    }
+
+    /// Checks the topics that are expected, and makes those that are missing where that is wanted.
+    pub(crate) async fn check(&self, found: &BTreeMap<TopicName, Shape>) -> Vec<TopicProblem> {
+        let mut problems = Vec::new();
+        for topic in &self.clients.settings().topics.expected {
+            match found.get(topic) {
+                Some(shape) => self.find_problems(topic, *shape, &mut problems),
+                None => problems.extend(self.make(topic).await.err()),
+            }
+        }
+        problems
+    }
+
+    fn find_problems(&self, topic: &TopicName, shape: Shape, problems: &mut Vec<TopicProblem>) {
+        let wanted = &self.clients.settings().topics;
+        let topic = || topic.clone();
+        if shape.partitions < wanted.partitions {
+            let (found, wanted) = (shape.partitions, wanted.partitions);
+            problems.push(TopicProblem::FewPartitions { topic: topic(), found, wanted });
+        }
+        if shape.replicas < wanted.replication {
+            let (found, wanted) = (shape.replicas, wanted.replication);
+            problems.push(TopicProblem::FewReplicas { topic: topic(), found, wanted });
+        }
+    }
+
+    /// Forgets a group. Its members must have left.
+    pub(crate) async fn delete_group(&self, group: &str) -> Result<(), RDKafkaErrorCode> {
+        let admin = admin(&self.clients).map_err(|_| RDKafkaErrorCode::Fail)?;
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let answer = admin.delete_groups(&[group], &options).await;
+        let code = |error: rdkafka::error::KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        match answer.map_err(code)?.pop() {
+            Some(Err((_, code))) => Err(code),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+}
+
+fn admin(clients: &Clients) -> KafkaResult<AdminClient<Context>> {
+    AdminClient::from_config_and_context(&clients.base(&BTreeMap::new()), clients.context())
+}
+
+/// Makes a topic by its name on the cluster; one that exists already is as good.
+async fn create(
+    clients: &Clients,
+    name: &str,
+    partitions: u32,
+    retention: Option<Duration>,
+    cleanup: &str,
+) -> Result<(), String> {
+    let admin = admin(clients).map_err(|error| unavailable(error).to_string())?;
+    let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let replication = TopicReplication::Fixed(i32::from(clients.settings().topics.replication));
+    let (most, retention_ms) = (MOST_RECORD.to_string(), retention.map(|time| time.as_millis().to_string()));
+    let mut topic = NewTopic::new(name, partitions, replication)
+        .set("max.message.bytes", &most)
+        .set("cleanup.policy", cleanup)
+        // Records carry the time at which events were received, also those that are copied from another log.
+        .set("message.timestamp.type", "CreateTime");
+    if let Some(retention_ms) = &retention_ms {
+        topic = topic.set("retention.ms", retention_ms);
+    }
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let answer = admin.create_topics([&topic], &options).await.map_err(|error| error.to_string())?;
+    match answer.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => Ok(()),
+        Some(Err((_, code))) => Err(code.to_string()),
+    }
+}

@@ -1,0 +1,201 @@
+//! Records and the progress of a cursor, both or neither: the transactions of one cursor, in a thread of its own.
+//!
+//! The producer has a `transactional.id` made of the instance id and the cursor, so that a process that comes back fences
+//! the one that it was. The offsets are sent under the membership of the subscription, so that the broker refuses them
+//! from a process that has lost its partitions.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hook_core::{
+    names::CursorName,
+    ports::log::{LogError, NewRecord, Position},
+};
+use rdkafka::{
+    consumer::ConsumerGroupMetadata,
+    error::{KafkaError, KafkaResult},
+    producer::Producer as _,
+};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::{
+    client::{Clients, TRANSACTION_TIMEOUT},
+    consume::committing,
+    error::unavailable,
+    produce::{Producer, encode},
+    subscription::{Claim, Marks, Shared},
+    view::View,
+};
+
+/// So many appends wait for their turn.
+const WAITING: usize = 8;
+/// One call of librdkafka may take so long.
+const CALL: Duration = Duration::from_secs(5);
+
+/// An append with progress.
+pub(crate) struct Job {
+    pub(crate) records: Vec<NewRecord>,
+    pub(crate) done: Vec<Position>,
+    pub(crate) subscription: Arc<Shared>,
+    pub(crate) answer: oneshot::Sender<Result<Vec<Position>, LogError>>,
+}
+
+/// The transactions of one cursor.
+#[derive(Clone)]
+pub(crate) struct Transactions {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Transactions {
+    /// Starts the thread. It ends when nobody can send it anything any more.
+    pub(crate) fn start(clients: Clients, view: Arc<View>, cursor: CursorName) -> Result<Self, LogError> {
+        let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING);
+        let run = move || {
+            let mut worker = Worker { clients, view, cursor, producer: None };
+            while let Some(job) = waiting.blocking_recv() {
+                let result = worker.append(&job);
+                // Whoever has asked may have gone.
+                let _ = job.answer.send(result);
+            }
+        };
+        let thread = std::thread::Builder::new().name("kafka/transactions".into()).spawn(run);
+        thread.map_err(|error| LogError::Unavailable(format!("no thread for transactions: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    pub(crate) async fn append(
+        &self,
+        records: Vec<NewRecord>,
+        done: Vec<Position>,
+        subscription: Arc<Shared>,
+    ) -> Result<Vec<Position>, LogError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { records, done, subscription, answer };
+        self.jobs.send(job).await.map_err(|_| LogError::Closed)?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+}
+
+struct Worker {
+    clients: Clients,
+    view: Arc<View>,
+    cursor: CursorName,
+    /// `None` until it is needed, and after it was fenced.
+    producer: Option<Producer>,
+}
+
+/// How a transaction ended that did not succeed.
+enum Failed {
+    /// Nothing of it will ever be seen.
+    Aborted(LogError),
+    /// The brokers have not said whether it was committed.
+    Unknown(LogError),
+}
+
+impl Worker {
+    fn append(&mut self, job: &Job) -> Result<Vec<Position>, LogError> {
+        let encoded = encode(&job.records)?;
+        let subscription = Arc::clone(&job.subscription);
+        // Nothing else is committed for this cursor meanwhile, and its partitions stay.
+        let turn = subscription.turn();
+        let (marks, member) = match subscription.claim(&job.done) {
+            Claim::Revoked(partitions) => return Err(LogError::Revoked(partitions)),
+            Claim::Marks(marks, member) => (marks, Some(member)),
+            Claim::Nothing => (Vec::new(), None),
+        };
+        if job.records.is_empty() && marks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.connect().map_err(unavailable)?,
+        };
+        let result = transact(&producer, &self.clients, &job.records, encoded, &marks, member.as_deref());
+        match result {
+            Ok(positions) => {
+                subscription.confirm(&marks);
+                for position in &positions {
+                    self.view.raise_end(&(position.topic.clone(), position.partition), position.offset + 1);
+                }
+                self.producer = Some(producer);
+                Ok(positions)
+            }
+            Err(Failed::Aborted(error)) => {
+                warn!(cursor = %self.cursor, %error, "transaction aborted");
+                // One that was fenced is of no use any more; another is as good where it was not.
+                drop(turn);
+                drop(producer);
+                Err(error)
+            }
+            Err(Failed::Unknown(error)) => {
+                // What is committed decides: whoever subscribes again begins from there. The next producer ends whatever is open.
+                warn!(cursor = %self.cursor, %error, "transaction with an unknown end: the cursor begins again from what is committed");
+                subscription.end(error);
+                drop(turn);
+                drop(producer);
+                Err(LogError::Revoked(marks.into_iter().map(|(partition, _)| partition).collect()))
+            }
+        }
+    }
+
+    fn connect(&self) -> KafkaResult<Producer> {
+        let config = self.clients.transactions(&self.cursor);
+        let producer =
+            Producer::new(&config, self.clients.context(), Arc::clone(&self.view), self.clients.names.clone())?;
+        let started = Instant::now();
+        producer.native().init_transactions(TRANSACTION_TIMEOUT)?;
+        let took_ms = started.elapsed().as_millis();
+        info!(cursor = %self.cursor, took_ms, "transactional producer ready");
+        Ok(producer)
+    }
+}
+
+fn transact(
+    producer: &Producer,
+    clients: &Clients,
+    records: &[NewRecord],
+    encoded: Vec<crate::wire::Encoded>,
+    marks: &Marks,
+    member: Option<&ConsumerGroupMetadata>,
+) -> Result<Vec<Position>, Failed> {
+    let native = producer.native();
+    let gone = |error: KafkaError| Failed::Aborted(unavailable(error));
+    native.begin_transaction().map_err(gone)?;
+    let sent = producer.send(records, encoded);
+    let abort = |error: LogError| {
+        // Where it cannot be aborted now, the next producer of this cursor does it, or the broker after its timeout.
+        let _ = native.abort_transaction(CALL);
+        Failed::Aborted(error)
+    };
+    let positions = match sent.blocking_recv() {
+        Ok(Ok(positions)) => positions,
+        Ok(Err(error)) => return Err(abort(error)),
+        Err(_) => return Err(abort(LogError::Closed)),
+    };
+    if let Some(member) = member {
+        let offsets = committing(&clients.names, marks);
+        retried(|| native.send_offsets_to_transaction(&offsets, member, CALL))
+            .map_err(|error| abort(unavailable(error)))?;
+    }
+    match retried(|| native.commit_transaction(CALL)) {
+        Ok(()) => Ok(positions),
+        Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+            Err(abort(LogError::Unavailable(error.to_string())))
+        }
+        Err(error) => Err(Failed::Unknown(unavailable(error))),
+    }
+}
+
+/// Repeats what librdkafka says can be repeated, until the transaction would be over.
+fn retried(call: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
+    let deadline = Instant::now() + TRANSACTION_TIMEOUT;
+    loop {
+        match call() {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What this process knows about the cluster: bounds of partitions, cursors, brokers. Kept fresh by what passes through
+//! this process, and by a thread that asks from time to time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use hook_core::{
+    names::{CursorName, TopicName},
+    ports::log::{CursorProgress, CursorState, PartitionState, Position, TopicFilter},
+    progress::Progress,
+};
+use tokio::sync::watch;
+
+/// A partition of a topic.
+pub(crate) type Partition = (TopicName, u32);
+
+/// A broker of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its id.
+    pub id: i32,
+    /// Where it is reached.
+    pub address: String,
+}
+
+/// What is known.
+pub(crate) struct View {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: BTreeMap<Partition, Bounds>,
+    cursors: BTreeMap<CursorName, BTreeMap<Partition, (u64, u64)>>,
+    brokers: Vec<Broker>,
+    dropped_records: u64,
+    dropped_notes: u64,
+}
+
+/// The offsets of a partition: the oldest that is kept, and the one that the next record gets at the earliest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl View {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whenever an end or the set of topics has changed.
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn publish(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Records below `end` are known to be durable.
+    pub(crate) fn raise_end(&self, partition: &Partition, end: u64) {
+        let mut state = self.state();
+        let bounds = state.partitions.entry(partition.clone()).or_default();
+        if bounds.end >= end {
+            return;
+        }
+        bounds.end = end;
+        drop(state);
+        self.publish();
+    }
+
+    /// Takes what the cluster has answered. What was appended in the meantime is kept.
+    pub(crate) fn set_partitions(&self, found: BTreeMap<Partition, Bounds>) {
+        let mut state = self.state();
+        let merged: BTreeMap<_, _> = found
+            .into_iter()
+            .map(|(partition, bounds)| {
+                let known = state.partitions.get(&partition).copied().unwrap_or_default();
+                (partition, Bounds { start: bounds.start, end: bounds.end.max(known.end) })
+            })
+            .collect();
+        if state.partitions == merged {
+            return;
+        }
+        state.partitions = merged;
+        drop(state);
+        self.publish();
+    }
+
+    /// Notes a topic that was just made.
+    pub(crate) fn add_topic(&self, topic: &TopicName, partitions: u32) {
+        let mut state = self.state();
+        for partition in 0..partitions {
+            state.partitions.entry((topic.clone(), partition)).or_default();
+        }
+        drop(state);
+        self.publish();
+    }
+
+    pub(crate) fn knows(&self, topic: &TopicName) -> bool {
+        self.state().partitions.range((topic.clone(), 0)..).next().is_some_and(|((found, _), _)| found == topic)
+    }
+
+    pub(crate) fn bounds(&self, partition: &Partition) -> Option<Bounds> {
+        self.state().partitions.get(partition).copied()
+    }
+
+    /// The topics that a filter takes.
+    pub(crate) fn topics(&self, filter: &TopicFilter) -> BTreeSet<TopicName> {
+        self.state().partitions.keys().map(|(topic, _)| topic).filter(|topic| filter.matches(topic)).cloned().collect()
+    }
+
+    /// The partitions that a filter takes.
+    pub(crate) fn partitions(&self, filter: &TopicFilter) -> Vec<Partition> {
+        self.state().partitions.keys().filter(|(topic, _)| filter.matches(topic)).cloned().collect()
+    }
+
+    /// How far the topics of a filter go, over all partitions.
+    pub(crate) fn ends(&self, filter: &TopicFilter) -> u64 {
+        let state = self.state();
+        let matching = state.partitions.iter().filter(|((topic, _), _)| filter.matches(topic));
+        matching.map(|(_, bounds)| bounds.end).sum()
+    }
+
+    pub(crate) fn set_brokers(&self, brokers: Vec<Broker>) {
+        self.state().brokers = brokers;
+    }
+
+    pub(crate) fn brokers(&self) -> Vec<Broker> {
+        self.state().brokers.clone()
+    }
+
+    pub(crate) fn has_cursor(&self, cursor: &CursorName) -> bool {
+        self.state().cursors.contains_key(cursor)
+    }
+
+    pub(crate) fn add_cursor(&self, cursor: &CursorName) {
+        self.state().cursors.entry(cursor.clone()).or_default();
+    }
+
+    pub(crate) fn remove_cursor(&self, cursor: &CursorName) {
+        self.state().cursors.remove(cursor);
+    }
+
+    /// Notes progress of a cursor that exists.
+    pub(crate) fn set_progress(&self, cursor: &CursorName, partition: &Partition, progress: &Progress) {
+        if let Some(partitions) = self.state().cursors.get_mut(cursor) {
+            partitions.insert(partition.clone(), (progress.watermark(), progress.above().count()));
+        }
+    }
+
+    /// Takes what the cluster has answered about cursors that nobody here reads; `is_ours` are those that are read here.
+    pub(crate) fn set_cursors(
+        &self,
+        found: BTreeMap<CursorName, BTreeMap<Partition, (u64, u64)>>,
+        is_ours: impl Fn(&CursorName) -> bool,
+    ) {
+        let mut state = self.state();
+        state.cursors.retain(|name, _| found.contains_key(name) || is_ours(name));
+        state.cursors.extend(found.into_iter().filter(|(name, _)| !is_ours(name)));
+    }
+
+    pub(crate) fn drop_records(&self, count: u64) {
+        self.state().dropped_records += count;
+    }
+
+    pub(crate) fn drop_note(&self) {
+        self.state().dropped_notes += 1;
+    }
+
+    pub(crate) fn dropped(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.dropped_records, state.dropped_notes)
+    }
+
+    pub(crate) fn partition_states(&self) -> Vec<PartitionState> {
+        let state = self.state();
+        let partition = |((topic, partition), bounds): (&Partition, &Bounds)| PartitionState {
+            topic: topic.clone(),
+            partition: *partition,
+            start: bounds.start,
+            end: bounds.end,
+        };
+        state.partitions.iter().map(partition).collect()
+    }
+
+    pub(crate) fn cursor_states(&self) -> Vec<CursorState> {
+        let progress = |((topic, partition), (watermark, done_above)): (&Partition, &(u64, u64))| CursorProgress {
+            topic: topic.clone(),
+            partition: *partition,
+            watermark: *watermark,
+            done_above: *done_above,
+        };
+        let state = self.state();
+        let cursor = |(name, partitions): (&CursorName, &BTreeMap<Partition, (u64, u64)>)| CursorState {
+            name: name.clone(),
+            partitions: partitions.iter().map(progress).collect(),
+        };
+        state.cursors.iter().map(cursor).collect()
+    }
+}
+
+/// The partition that a position stands in.
+pub(crate) fn partition_of(position: &Position) -> Partition {
+    (position.topic.clone(), position.partition)
+}

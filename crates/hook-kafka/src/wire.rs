@@ -1,0 +1,315 @@
+//! A record as Kafka has it.
+//!
+//! The value of an event is its `EventEnvelope` as JSON, that of a dead letter its `DlqEnvelope`, each around the bytes of
+//! the body as they came, so that any consumer reads them. Our header stands in a Kafka header of the record, and where
+//! the body stands within the value in another:
+//!
+//! | Kafka header | holds |
+//! |---|---|
+//! | `hook.header` | the record's header, byte for byte |
+//! | `hook.body` | `START+LENGTH` of the body within the value, in decimal; absent where the value is the body |
+//!
+//! A record without `hook.header` is somebody else's. Where its value is an `EventEnvelope`, it is read as one; otherwise its
+//! header is empty and its body is the value, which no role takes for an event.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use hook_core::{
+    Timestamp,
+    envelope::{EventHeader, Meta},
+    event::EventId,
+    names::{EventType, SourceName, TopicName},
+    payload::Payload,
+    ports::log::{NewRecord, Position, Record},
+};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+const HEADER: &str = "hook.header";
+const BODY: &str = "hook.body";
+/// What a record needs beside its key, value and header.
+const FRAME: usize = 128;
+
+/// A value, and the Kafka headers beside it.
+pub(crate) struct Encoded {
+    pub(crate) value: Bytes,
+    pub(crate) headers: OwnedHeaders,
+    pub(crate) timestamp_ms: i64,
+    /// About how many bytes the whole record takes.
+    pub(crate) size: usize,
+}
+
+/// Lays a record out.
+pub(crate) fn encode(record: &NewRecord) -> Encoded {
+    let (value, body) = match enveloped(&record.header, &record.body) {
+        Some((value, body)) => (Bytes::from(value), Some(body)),
+        None => (record.body.clone(), None),
+    };
+    let mut headers =
+        OwnedHeaders::new_with_capacity(2).insert(Header { key: HEADER, value: Some(&record.header[..]) });
+    if let Some(body) = body {
+        let place = format!("{}+{}", body.start, body.len());
+        headers = headers.insert(Header { key: BODY, value: Some(&place) });
+    }
+    let key = record.key.as_ref().map_or(0, Bytes::len);
+    let size = value.len() + record.header.len() + key + FRAME;
+    // librdkafka takes 0 for the time at which it sends.
+    Encoded { value, headers, timestamp_ms: record.time.as_millisecond().max(1), size }
+}
+
+/// The fields of an event's header, as they stand in it. `EventEnvelope` has the same, and the payload before `meta`.
+#[derive(Deserialize)]
+struct EventFields<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    source: &'a RawValue,
+    #[serde(borrow)]
+    event_type: &'a RawValue,
+    #[serde(borrow)]
+    received_at: &'a RawValue,
+    #[serde(borrow, default)]
+    meta: Option<&'a RawValue>,
+}
+
+/// The fields of a dead letter's header. `DlqEnvelope` has the same, with the event's envelope in the place of the event.
+#[derive(Deserialize)]
+struct DeadLetterFields<'a> {
+    #[serde(borrow)]
+    failed_at: &'a RawValue,
+    #[serde(borrow)]
+    error: &'a RawValue,
+    #[serde(borrow)]
+    destination: &'a RawValue,
+    #[serde(borrow)]
+    attempts: &'a RawValue,
+    #[serde(borrow, default)]
+    first_attempt_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: EventFields<'a>,
+}
+
+/// The value around a body, and where the body stands in it; `None` where the header is neither an event's nor a dead
+/// letter's.
+fn enveloped(header: &[u8], body: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
+    if body.first().is_none_or(|first| *first != b'{' && !first.is_ascii_whitespace()) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(body.len() + header.len() + 64);
+    if let Ok(event) = serde_json::from_slice::<EventFields<'_>>(header) {
+        let body = event.write(body, &mut out);
+        return Some((out, body));
+    }
+    let letter: DeadLetterFields<'_> = serde_json::from_slice(header).ok()?;
+    let none = RawValue::NULL;
+    let fields = [
+        ("{\"failed_at\":", letter.failed_at),
+        (",\"error\":", letter.error),
+        (",\"destination\":", letter.destination),
+        (",\"attempts\":", letter.attempts),
+        (",\"first_attempt_at\":", letter.first_attempt_at.unwrap_or(none)),
+    ];
+    write(&fields, &mut out);
+    out.extend_from_slice(b",\"envelope\":");
+    let body = letter.event.write(body, &mut out);
+    out.push(b'}');
+    Some((out, body))
+}
+
+impl EventFields<'_> {
+    fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Range<usize> {
+        let fields = [
+            ("{\"id\":", self.id),
+            (",\"source\":", self.source),
+            (",\"event_type\":", self.event_type),
+            (",\"received_at\":", self.received_at),
+        ];
+        write(&fields, out);
+        out.extend_from_slice(b",\"payload\":");
+        let start = out.len();
+        out.extend_from_slice(body);
+        let end = out.len();
+        if let Some(meta) = self.meta {
+            write(&[(",\"meta\":", meta)], out);
+        }
+        out.push(b'}');
+        start..end
+    }
+}
+
+fn write(fields: &[(&str, &RawValue)], out: &mut Vec<u8>) {
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(value.get().as_bytes());
+    }
+}
+
+/// The record that a message holds.
+pub(crate) fn decode(topic: TopicName, message: &BorrowedMessage<'_>) -> Record {
+    let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+    let headers = message.headers();
+    let (header, body) = match headers.and_then(|headers| find(headers, HEADER)) {
+        Some(header) => {
+            let place = headers.and_then(|headers| find(headers, BODY));
+            (Bytes::copy_from_slice(header), ours(&value, place))
+        }
+        None => somebody_elses(&value).unwrap_or((Bytes::new(), value)),
+    };
+    let time_ms = message.timestamp().to_millis().unwrap_or_default();
+    let position =
+        Position { topic, partition: message.partition().unsigned_abs(), offset: message.offset().unsigned_abs() };
+    Record {
+        position,
+        key: message.key().map(Bytes::copy_from_slice),
+        time: Timestamp::from_millisecond(time_ms).unwrap_or(Timestamp::UNIX_EPOCH),
+        header,
+        body,
+    }
+}
+
+fn find<'a>(headers: &'a BorrowedHeaders, name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|header| header.key == name).map(|header| header.value.unwrap_or_default())
+}
+
+/// The body within a value of ours. A place that somebody has bent is not followed.
+fn ours(value: &Bytes, place: Option<&[u8]>) -> Bytes {
+    let range = place.and_then(|place| {
+        let (start, length) = std::str::from_utf8(place).ok()?.split_once('+')?;
+        let start: usize = start.parse().ok()?;
+        let end = start.checked_add(length.parse().ok()?)?;
+        (end <= value.len()).then_some(start..end)
+    });
+    range.map_or_else(|| value.clone(), |range| value.slice(range))
+}
+
+/// An event that somebody else has written as an `EventEnvelope`: its header and its payload.
+fn somebody_elses(value: &Bytes) -> Option<(Bytes, Bytes)> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        id: EventId,
+        source: SourceName,
+        event_type: EventType,
+        received_at: Timestamp,
+        #[serde(borrow)]
+        payload: &'a RawValue,
+        #[serde(default)]
+        meta: Option<Meta>,
+    }
+    let envelope: Envelope<'_> = serde_json::from_slice(value).ok()?;
+    let body = value.slice_ref(envelope.payload.get().as_bytes());
+    // Whoever reads a record of ours relies on what ingress has checked.
+    Payload::parse(body.clone()).ok()?;
+    let Envelope { id, source, event_type, received_at, meta, .. } = envelope;
+    let header = EventHeader { id, source, event_type, received_at, meta: meta.unwrap_or_default() };
+    Some((serde_json::to_vec(&header).ok()?.into(), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use hook_core::envelope::{DeadLetter, DeadLetterHeader, Envelope, Layout};
+
+    use super::*;
+
+    fn event(body: &'static str) -> Envelope {
+        let mut meta = Meta { route_key: Some("github:a/b#1".into()), ..Meta::default() };
+        meta.flags.push("seen".into());
+        Envelope {
+            header: EventHeader {
+                id: EventId::from_bytes([7; 16]),
+                source: SourceName::new("github").unwrap(),
+                event_type: EventType::new("issues.opened").unwrap(),
+                received_at: "2026-01-01T12:00:00Z".parse().unwrap(),
+                meta,
+            },
+            payload: Payload::parse(Bytes::from_static(body.as_bytes())).unwrap(),
+        }
+    }
+
+    fn topic() -> TopicName {
+        TopicName::new("webhooks.core").unwrap()
+    }
+
+    fn letter(body: &'static str, first_attempt_at: Option<Timestamp>) -> DeadLetter {
+        let event = event(body);
+        DeadLetter {
+            header: DeadLetterHeader {
+                failed_at: Timestamp::UNIX_EPOCH,
+                error: "500 \"no\"".into(),
+                destination: "route/out".into(),
+                attempts: 6,
+                first_attempt_at,
+                event: event.header,
+            },
+            payload: event.payload,
+        }
+    }
+
+    #[test]
+    fn the_value_of_an_event_is_its_envelope_and_the_body_stands_in_it_as_it_came() {
+        let body = "{ \"n\": 1.0,\t\"s\": \"\\u00e9\" }";
+        let event = event(body);
+        let record = event.to_record(topic());
+        let (value, place) = enveloped(&record.header, &record.body).unwrap();
+        assert_eq!(value, event.to_json(Layout::Verbatim));
+        assert_eq!(&value[place], body.as_bytes());
+        let mut bare = event;
+        bare.header.meta = Meta::default();
+        let record = bare.to_record(topic());
+        assert_eq!(enveloped(&record.header, &record.body).unwrap().0, bare.to_json(Layout::Verbatim));
+    }
+
+    #[test]
+    fn white_space_around_a_body_is_kept() {
+        let body = "\r\n {\"a\":1} \n";
+        let record = event(body).to_record(topic());
+        let (value, place) = enveloped(&record.header, &record.body).unwrap();
+        assert_eq!(&value[place], body.as_bytes());
+        serde_json::from_slice::<serde_json::Value>(&value).unwrap();
+    }
+
+    #[test]
+    fn the_value_of_a_dead_letter_is_its_envelope() {
+        for first_attempt_at in [None, Some(Timestamp::UNIX_EPOCH)] {
+            let letter = letter("{ \"a\": 1 }", first_attempt_at);
+            let record = letter.to_record(topic());
+            let (value, place) = enveloped(&record.header, &record.body).unwrap();
+            assert_eq!(value, letter.to_json(Layout::Verbatim));
+            assert_eq!(&value[place], b"{ \"a\": 1 }");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_its_own_value() {
+        let body = Bytes::from_static(b"{}");
+        for header in [&b"{}"[..], b"", b"[1]", br#"{"step":"delivered","at":"2026-01-01T00:00:00Z"}"#] {
+            assert!(enveloped(header, &body).is_none());
+        }
+        assert!(enveloped(&event("{}").to_record(topic()).header, b"").is_none());
+    }
+
+    #[test]
+    fn an_envelope_of_somebody_else_is_an_event() {
+        let ours = event("{ \"a\": 1 }");
+        let value = Bytes::from(ours.to_json(Layout::Verbatim));
+        let (header, body) = somebody_elses(&value).unwrap();
+        assert_eq!(serde_json::from_slice::<EventHeader>(&header).unwrap(), ours.header);
+        assert_eq!(body, "{ \"a\": 1 }");
+        for other in ["", "{}", "[]", "text", "{\"id\":7}"] {
+            assert!(somebody_elses(&Bytes::from_static(other.as_bytes())).is_none(), "{other}");
+        }
+        let twice =
+            String::from_utf8(ours.to_json(Layout::Verbatim)).unwrap().replace("{ \"a\": 1 }", r#"{"a":1,"a":2}"#);
+        assert!(somebody_elses(&Bytes::from(twice)).is_none(), "two equal keys could be read as two events");
+    }
+
+    #[test]
+    fn a_place_that_is_bent_is_not_followed() {
+        let value = Bytes::from_static(b"0123456789");
+        assert_eq!(ours(&value, Some(b"2+3")), "234");
+        for bent in [&b"2+9"[..], b"+", b"18446744073709551615+1", b"x+1", b"2", &[255]] {
+            assert_eq!(ours(&value, Some(bent)), value);
+        }
+    }
+}
