@@ -283,6 +283,7 @@ impl Health {
 }
 
 /// What every client shares.
+#[derive(Clone)]
 pub(crate) struct Context {
     health: Health,
     clock: SharedClock,

@@ -1,6 +1,6 @@
 //! Sends records, and answers when the brokers have all of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hook_core::{
     names::TopicName,
@@ -14,6 +14,7 @@ use rdkafka::{
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use crate::{
     client::{Context, MOST_RECORD},
@@ -24,7 +25,10 @@ use crate::{
 
 /// A producer whose reports end in [`Reports`].
 pub(crate) struct Producer {
-    native: ThreadedProducer<Reports>,
+    config: ClientConfig,
+    context: Context,
+    view: Arc<View>,
+    native: RwLock<Arc<ThreadedProducer<Reports>>>,
     names: Names,
 }
 
@@ -82,13 +86,25 @@ impl Underway {
 
 impl Producer {
     pub(crate) fn new(config: &ClientConfig, context: Context, view: Arc<View>, names: Names) -> KafkaResult<Self> {
-        let is_visible_at_once = config.get("transactional.id").is_none();
-        let reports = Reports { context, view, is_visible_at_once };
-        Ok(Self { native: ThreadedProducer::from_config_and_context(config, reports)?, names })
+        let native = RwLock::new(connect(config, &context, &view)?);
+        Ok(Self { config: config.clone(), context, view, native, names })
     }
 
-    pub(crate) fn native(&self) -> &ThreadedProducer<Reports> {
-        &self.native
+    pub(crate) fn native(&self) -> Arc<ThreadedProducer<Reports>> {
+        Arc::clone(&self.native.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another one takes the place of a producer that can do nothing any more: where it cannot tell what the brokers have of
+    /// its records, it refuses everything from then on.
+    fn replace(&self, broken: &Arc<ThreadedProducer<Reports>>) -> KafkaResult<()> {
+        let mut native = self.native.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&native, broken) {
+            return Ok(());
+        }
+        let reason = broken.client().fatal_error().map_or_else(String::new, |(_, reason)| reason);
+        warn!(reason, "producer replaced");
+        *native = connect(&self.config, &self.context, &self.view)?;
+        Ok(())
     }
 
     /// Sends a batch, and resolves when all reports are there. Topics exist already, and sizes are checked.
@@ -100,8 +116,9 @@ impl Producer {
         let (batch, answer) = Batch::new(records.len());
         for (index, (record, encoded)) in records.iter().zip(encoded).enumerate() {
             let report = Report::Part { batch: Arc::clone(&batch), index, topic: record.topic.clone() };
-            if let Err(error) = self.send_one(record, encoded, report) {
-                batch.report(index, Err(error));
+            if let Err((error, report)) = self.send_one(record, &encoded, Box::new(report)) {
+                drop(report);
+                batch.report(index, Err(failed(&error, encoded.size)));
             }
         }
         if records.is_empty() {
@@ -113,26 +130,54 @@ impl Producer {
     /// Sends a record that nobody waits for; `false` where there is no room.
     pub(crate) fn note(&self, record: &NewRecord, all: Arc<watch::Sender<()>>) -> bool {
         let report = Report::Note { topic: record.topic.clone(), _all: all };
-        self.send_one(record, wire::encode(record), report).is_ok()
+        self.send_one(record, &wire::encode(record), Box::new(report)).is_ok()
     }
 
-    fn send_one(&self, record: &NewRecord, encoded: Encoded, report: Report) -> Result<(), LogError> {
+    fn send_one(&self, record: &NewRecord, encoded: &Encoded, report: Box<Report>) -> Result<(), Refused> {
+        let native = self.native();
+        match self.hand_over(&native, record, encoded, report) {
+            Err((error, report)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
+                match self.replace(&native) {
+                    Ok(()) => self.hand_over(&self.native(), record, encoded, report),
+                    Err(error) => Err((error, report)),
+                }
+            }
+            result => result,
+        }
+    }
+
+    fn hand_over(
+        &self,
+        native: &ThreadedProducer<Reports>,
+        record: &NewRecord,
+        encoded: &Encoded,
+        report: Box<Report>,
+    ) -> Result<(), Refused> {
         let topic = self.names.topic(&record.topic);
-        let mut message = BaseRecord::with_opaque_to(&topic, Box::new(report))
+        let mut message = BaseRecord::with_opaque_to(&topic, report)
             .payload(&encoded.value[..])
             .timestamp(encoded.timestamp_ms)
-            .headers(encoded.headers);
+            .headers(encoded.headers.clone());
         if let Some(key) = &record.key {
             message = message.key(&key[..]);
         }
-        self.native.send(message).map_err(|(error, _)| failed(&error, encoded.size))
+        native.send(message).map_err(|(error, message)| (error, message.delivery_opaque))
     }
+}
+
+/// Why a record was not taken, and what was to be told of it.
+type Refused = (KafkaError, Box<Report>);
+
+fn connect(config: &ClientConfig, context: &Context, view: &Arc<View>) -> KafkaResult<Arc<ThreadedProducer<Reports>>> {
+    let is_visible_at_once = config.get("transactional.id").is_none();
+    let reports = Reports { context: context.clone(), view: Arc::clone(view), is_visible_at_once };
+    Ok(Arc::new(ThreadedProducer::from_config_and_context(config, reports)?))
 }
 
 impl Drop for Producer {
     /// What was noted last is still on its way.
     fn drop(&mut self) {
-        let _ = self.native.flush(std::time::Duration::from_secs(1));
+        let _ = self.native().flush(std::time::Duration::from_secs(1));
     }
 }
 
@@ -211,5 +256,49 @@ impl ClientContext for Reports {
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.context.generate_oauth_token(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use hook_core::{Timestamp, clock::SystemClock};
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+
+    use super::*;
+    use crate::{
+        client::{Clients, Health},
+        settings::Settings,
+    };
+
+    /// No broker can be asked to forget where it is, so that librdkafka plays one.
+    #[tokio::test]
+    async fn a_producer_that_can_do_nothing_any_more_is_replaced() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let settings = Settings::new([cluster.bootstrap_servers()]);
+        let clients = Clients::new(Arc::new(settings), Health::default(), Arc::new(SystemClock));
+        let view = Arc::new(View::new());
+        let producer = Producer::new(&clients.producer(), clients.context(), view, clients.names.clone()).unwrap();
+        let record = NewRecord {
+            topic: TopicName::new("t").unwrap(),
+            key: None,
+            time: Timestamp::UNIX_EPOCH,
+            header: Bytes::new(),
+            body: Bytes::from_static(b"body"),
+        };
+        let records = [record];
+        let send = || async { producer.send(&records, encode(&records).unwrap()).await.unwrap() };
+        send().await.unwrap();
+        let before = producer.native();
+        let lost = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER];
+        cluster.request_errors(RDKafkaApiKey::Produce, &lost);
+        assert!(matches!(send().await, Err(LogError::Unavailable(_))));
+        assert!(before.client().fatal_error().is_some());
+        assert_eq!(send().await.unwrap().len(), 1);
+        assert!(!Arc::ptr_eq(&before, &producer.native()));
     }
 }
