@@ -184,6 +184,15 @@ impl<'a> Consuming<'a> {
                 error!(%cursor, %error, "subscription ended");
                 self.shared.end(LogError::Unavailable(error.to_string()));
             }
+            KafkaError::MessageConsumption(
+                code @ (RDKafkaErrorCode::BadMessage
+                | RDKafkaErrorCode::BadCompression
+                | RDKafkaErrorCode::NotImplemented),
+            ) => {
+                // librdkafka goes on behind it.
+                error!(%cursor, %error, "records cannot be read, and are passed over");
+                self.view.add_damage(format!("records of a topic of cursor {cursor} cannot be read: {code}"));
+            }
             // The clients connect again by themselves, and topics that are gone are noticed elsewhere.
             _ => debug!(%cursor, %error, "subscription"),
         }

@@ -29,12 +29,12 @@ use crate::{
     produce::{Producer, encode},
     read::Singles,
     refresh::{Desk, Refresh},
-    scan::KafkaScan,
+    scan::{KafkaScan, Stretch},
     settings::Settings,
     subscription::{KafkaSubscription, Shared},
     topics::Topics,
     transaction::Transactions,
-    view::{Bounds, Broker, View},
+    view::{Broker, Partition, View},
 };
 
 /// A subscription that ends may take so long to commit and to leave its group.
@@ -341,9 +341,13 @@ impl Log for KafkaLog {
         let partitions = self.view.partitions(&topics);
         let ends = cluster::starts(&self.asker, names, &partitions, From::Now).map_err(unavailable)?;
         let starts = cluster::starts(&self.asker, names, &partitions, from).map_err(unavailable)?;
-        let bounds = |(partition, start)| ends.get(&partition).map(|&end| (partition, Bounds { start, end }));
-        let bounds = starts.into_iter().filter_map(bounds).collect();
-        Ok(Box::new(KafkaScan::begin(self.clients.clone(), bounds)?))
+        let stretch = |(partition, start): (Partition, u64)| {
+            let end = ends.get(&partition).copied().unwrap_or_default();
+            let known = self.view.bounds(&partition).map_or(0, |bounds| bounds.end);
+            let committed_to = if known > end { known } else { 0 };
+            (partition, Stretch { start, end: end.max(known), committed_to })
+        };
+        Ok(Box::new(KafkaScan::begin(self.clients.clone(), starts.into_iter().map(stretch).collect())?))
     }
 
     fn read(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Record>>, LogError>> {
@@ -380,6 +384,7 @@ impl Log for KafkaLog {
             cursors: self.view.cursor_states(),
             dropped_notes,
             dropped_records,
+            damage: self.view.damage(),
             ..LogState::default()
         }
     }

@@ -29,6 +29,9 @@ use crate::{
 
 /// One question is asked for so long before the clients' other events are served.
 const SLICE: Duration = Duration::from_millis(100);
+/// The mark of a transaction reaches its partitions after the answer: so long a record that is known to be durable is
+/// waited for.
+const MARKED_WITHIN: Duration = Duration::from_secs(1);
 /// Up to so many records between two that are wanted are read over; a larger gap is jumped.
 const GAP: u64 = 200;
 
@@ -172,7 +175,8 @@ impl Singles {
         let deadline = Instant::now() + PATIENCE;
         for part in parts {
             let offsets = wanted.remove(&part.partition).unwrap_or_default();
-            fetch_part(&reading, &part, offsets, deadline, &mut self.cache, found)?;
+            let end = self.view.bounds(&part.partition).map_or(0, |bounds| bounds.end);
+            fetch_part(&reading, &part, Wanted { offsets, end, deadline }, &mut self.cache, found)?;
         }
         reading.end();
         self.reading = Some(reading);
@@ -180,22 +184,37 @@ impl Singles {
     }
 }
 
+/// What is read of one partition.
+struct Wanted {
+    /// In their order.
+    offsets: VecDeque<u64>,
+    /// What is below is known to be durable.
+    end: u64,
+    deadline: Instant,
+}
+
 fn fetch_part(
     reading: &Reading,
     part: &Part,
-    mut offsets: VecDeque<u64>,
-    deadline: Instant,
+    wanted: Wanted,
     cache: &mut Cache,
     found: &mut BTreeMap<Position, Record>,
 ) -> KafkaResult<()> {
+    let Wanted { mut offsets, end, deadline } = wanted;
+    let mut met_end_at = None;
     while let Some(&wanted) = offsets.front() {
         if Instant::now() >= deadline {
             return Err(KafkaError::NoMessageReceived);
         }
         reading.serve();
         match part.next(SLICE)? {
-            Next::Nothing => {}
-            Next::End => return Ok(()),
+            Next::Nothing => {
+                if met_end_at.is_some_and(|at: Instant| at.elapsed() >= MARKED_WITHIN) {
+                    return Ok(());
+                }
+            }
+            Next::End if wanted >= end => return Ok(()),
+            Next::End => drop(met_end_at.get_or_insert_with(Instant::now)),
             Next::Gone => {
                 offsets.pop_front();
                 if let Some(&next) = offsets.front() {

@@ -17,7 +17,7 @@ use crate::{
     cluster::PATIENCE,
     error::unavailable,
     read::{Next, Part, Reading},
-    view::{Bounds, Partition},
+    view::Partition,
 };
 
 /// So many records are handed over at once, or fewer where they are large.
@@ -28,6 +28,16 @@ const AHEAD: usize = 2;
 /// One partition is asked for so long before the next one is.
 const SLICE: Duration = Duration::from_millis(20);
 
+/// What of a partition is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// What is below has been committed by this process, although its partition may not show it yet: the mark of a
+    /// transaction reaches the partitions after the answer.
+    pub(crate) committed_to: u64,
+}
+
 type Batch = Result<Vec<Record>, LogError>;
 
 /// A scan under way in a thread of its own.
@@ -37,12 +47,12 @@ pub(crate) struct KafkaScan {
 }
 
 impl KafkaScan {
-    /// Begins to read from the start of each partition's bounds to their end.
-    pub(crate) fn begin(clients: Clients, bounds: BTreeMap<Partition, Bounds>) -> Result<Self, LogError> {
+    /// Begins to read.
+    pub(crate) fn begin(clients: Clients, stretches: BTreeMap<Partition, Stretch>) -> Result<Self, LogError> {
         let (sender, batches) = mpsc::channel(AHEAD);
         let name = "kafka/scan".to_owned();
         let run = move || {
-            if let Err(error) = run(&clients, bounds, &sender) {
+            if let Err(error) = run(&clients, stretches, &sender) {
                 // Whoever scans may have gone.
                 let _ = sender.blocking_send(Err(unavailable(error)));
             }
@@ -72,19 +82,25 @@ impl Scan for KafkaScan {
 /// A partition under way: its next record, and where it ends.
 struct Lane {
     part: Part,
-    end: u64,
+    stretch: Stretch,
+    read_to: u64,
     head: Option<Record>,
     is_at_end: bool,
 }
 
-fn run(clients: &Clients, bounds: BTreeMap<Partition, Bounds>, sender: &mpsc::Sender<Batch>) -> KafkaResult<()> {
-    let bounds: BTreeMap<_, _> = bounds.into_iter().filter(|(_, bounds)| bounds.start < bounds.end).collect();
-    if bounds.is_empty() {
+fn run(
+    clients: &Clients,
+    mut stretches: BTreeMap<Partition, Stretch>,
+    sender: &mpsc::Sender<Batch>,
+) -> KafkaResult<()> {
+    stretches.retain(|_, stretch| stretch.start < stretch.end);
+    if stretches.is_empty() {
         return Ok(());
     }
     let reading = Reading::new(clients)?;
-    let starts = bounds.iter().map(|(partition, bounds)| (partition.clone(), bounds.start)).collect();
-    let lane = |part: Part| Lane { end: bounds[&part.partition].end, part, head: None, is_at_end: false };
+    let starts = stretches.iter().map(|(partition, stretch)| (partition.clone(), stretch.start)).collect();
+    let lane =
+        |part: Part| Lane { stretch: stretches[&part.partition], read_to: 0, part, head: None, is_at_end: false };
     let mut lanes: Vec<Lane> = reading.begin(&starts)?.into_iter().map(lane).collect();
     let (mut batch, mut bytes) = (Vec::new(), 0);
     loop {
@@ -138,9 +154,12 @@ impl Lane {
             Next::Nothing => {}
             // Retention was faster; what it has left is read.
             Next::Gone => reading.jump_to_oldest(&self.part.partition)?,
-            Next::End => self.is_at_end = true,
-            Next::Record(record) if record.position.offset >= self.end => self.is_at_end = true,
-            Next::Record(record) => self.head = Some(record),
+            Next::End => self.is_at_end = self.read_to >= self.stretch.committed_to,
+            Next::Record(record) => {
+                self.read_to = record.position.offset + 1;
+                self.is_at_end = record.position.offset >= self.stretch.end;
+                self.head = (!self.is_at_end).then_some(record);
+            }
         }
         Ok(())
     }

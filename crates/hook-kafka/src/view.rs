@@ -13,6 +13,9 @@ use hook_core::{
 };
 use tokio::sync::watch;
 
+/// So much damage is listed at most.
+const MOST_DAMAGE: usize = 100;
+
 /// A partition of a topic.
 pub(crate) type Partition = (TopicName, u32);
 
@@ -38,6 +41,7 @@ struct State {
     brokers: Vec<Broker>,
     dropped_records: u64,
     dropped_notes: u64,
+    damage: Vec<String>,
 }
 
 /// The offsets of a partition: the oldest that is kept, and the one that the next record gets at the earliest.
@@ -174,6 +178,18 @@ impl View {
 
     pub(crate) fn drop_note(&self) {
         self.state().dropped_notes += 1;
+    }
+
+    /// Notes records that the brokers have and nobody can read.
+    pub(crate) fn add_damage(&self, what: String) {
+        let mut state = self.state();
+        if state.damage.len() < MOST_DAMAGE && !state.damage.contains(&what) {
+            state.damage.push(what);
+        }
+    }
+
+    pub(crate) fn damage(&self) -> Vec<String> {
+        self.state().damage.clone()
     }
 
     pub(crate) fn dropped(&self) -> (u64, u64) {
