@@ -28,11 +28,15 @@ use super::{
     sink::{Mode, OTHER, Sink},
 };
 
-/// The file system of the log.
-const MIB: u32 = 24;
-/// What was delivered goes as soon as it is over the bound, so that many rounds fit into a small file system.
-const SMALL: &str =
-    "[log]\nsegment_bytes = 1048576\nevents = { max_bytes = 6291456 }\njournal = { max_bytes = 2097152 }";
+/// A file fills this one. It has room for all events of all rounds: were an old segment removed, the disk would have room
+/// again, and rightly be written to.
+const FOR_ROUNDS: FileSystem = FileSystem { mib: 192, log: "segment_bytes = 1048576" };
+/// Events fill this one: more may be pinned than there is, so that the disk is met before the bound. What was delivered goes
+/// as soon as it is over its bound.
+const FOR_EVENTS: FileSystem = FileSystem {
+    mib: 24,
+    log: "segment_bytes = 1048576\nevents = { max_bytes = 6291456 }\njournal = { max_bytes = 2097152 }\nmax_pinned = 1073741824",
+};
 /// When there is space, the next event must be taken within this.
 const RECOVERY: Duration = Duration::from_secs(20);
 /// When everything was delivered and may go, the next event must be taken within this: retention looks once a minute.
@@ -41,6 +45,12 @@ const AFTER_RETENTION: Duration = Duration::from_secs(90);
 const LEFT_OVER: u64 = 16;
 /// What goes on although the disk is full must go on within this.
 const GOES_ON: Duration = Duration::from_secs(30);
+
+/// How large the file system of the log is, and what `[log]` says for it.
+struct FileSystem {
+    mib: u32,
+    log: &'static str,
+}
 
 /// A small file system, a pipeline whose log is on it, its destination, and the load.
 struct World {
@@ -52,19 +62,19 @@ struct World {
 }
 
 impl World {
-    /// `None`, and said so, where nothing may be mounted. `rest` holds more keys of `[log]`.
+    /// `None`, and said so, where nothing may be mounted.
     async fn new(
         pause: Duration,
-        rest: &str,
+        size: FileSystem,
         setup: &mut Setup,
         outcome: &mut Outcome,
     ) -> Result<Option<Self>, String> {
         let shaped = Shaped { senders: 16, keys: 256, pause, ..Shaped::default() };
         let sink = Sink::start(shaped.keys, &mut setup.random).await?;
         let destination = Destination { id: "service", address: sink.address };
-        let text = contract::text(Topology::Direct, &[destination], &format!("{SMALL}\n{rest}"));
+        let text = contract::text(Topology::Direct, &[destination], &format!("[log]\n{}", size.log));
         let mut home = Home::new(setup, &text)?;
-        let mount = match Mount::tmpfs(home.path("small")) {
+        let mount = match Mount::tmpfs(home.path("small"), size.mib) {
             Ok(mount) => mount,
             Err(reason) => {
                 outcome.skipped = Some(format!("a tmpfs could not be mounted: {reason}"));
@@ -87,8 +97,10 @@ impl World {
 /// A file fills the disk and is removed, `rounds` times.
 pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
     let rounds = setup.rounds.unwrap_or(if setup.is_quick { 1 } else { 10 });
-    // Slower than what was delivered is removed: only the file fills the disk.
-    let Some(mut world) = World::new(Duration::from_millis(10), "", setup, outcome).await? else { return Ok(()) };
+    // Slow enough that only the file fills the disk.
+    let Some(mut world) = World::new(Duration::from_millis(10), FOR_ROUNDS, setup, outcome).await? else {
+        return Ok(());
+    };
     let World { home, sink, load, mount } = &mut world;
     let (mut recoveries, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -137,10 +149,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
 
 /// Events alone fill the disk, because a destination takes none; when it does, old segments may go, and there is space.
 pub(super) async fn run_filled_by_events(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), String> {
-    // More may be pinned than there is: the disk is met before the bound.
-    let Some(mut world) = World::new(Duration::ZERO, "max_pinned = 1073741824", setup, outcome).await? else {
-        return Ok(());
-    };
+    let Some(mut world) = World::new(Duration::ZERO, FOR_EVENTS, setup, outcome).await? else { return Ok(()) };
     let World { home, sink, load, .. } = &mut world;
     let pipeline = home.up().await?;
     load.send_to(pipeline.ingress);
@@ -211,10 +220,10 @@ struct Mount {
 }
 
 impl Mount {
-    fn tmpfs(path: PathBuf) -> Result<Self, String> {
+    fn tmpfs(path: PathBuf, mib: u32) -> Result<Self, String> {
         std::fs::create_dir(&path).map_err(|error| error.to_string())?;
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={MIB}m"), "hook-faults"]).arg(&path);
+        command.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "hook-faults"]).arg(&path);
         let ran = command.output().map_err(|error| error.to_string())?;
         match ran.status.success() {
             true => Ok(Self { path }),
