@@ -43,6 +43,8 @@ pub const AUTO_CREATE_TOPICS: &str = "KAFKA_AUTO_CREATE_TOPICS";
 pub const TOPIC_PARTITIONS: &str = "KAFKA_TOPIC_PARTITIONS";
 /// On how many brokers.
 pub const TOPIC_REPLICATION_FACTOR: &str = "KAFKA_TOPIC_REPLICATION_FACTOR";
+/// What stands before the name of every topic and group on the cluster.
+pub const NAMESPACE: &str = "KAFKA_NAMESPACE";
 /// How topics begin that the contract does not name.
 pub const SOURCE_TOPIC_PREFIX: &str = "RELAY_SOURCE_TOPIC_PREFIX";
 /// Where state is kept.
@@ -83,6 +85,10 @@ pub static ALL: &[Variable] = &[
     Variable { name: AUTO_CREATE_TOPICS, about: "On Kafka: whether topics are made that are missing; unset: true." },
     Variable { name: TOPIC_PARTITIONS, about: "On Kafka: the partitions of a topic that is made; unset: 3." },
     Variable { name: TOPIC_REPLICATION_FACTOR, about: "On Kafka: the copies of a topic that is made; unset: 1." },
+    Variable {
+        name: NAMESPACE,
+        about: "On Kafka: what stands before the name of every topic and group on the cluster; unset: nothing.",
+    },
     Variable {
         name: SOURCE_TOPIC_PREFIX,
         about: "On Kafka: how topics begin that the contract does not name, such as PREFIX.core; unset: webhooks.",

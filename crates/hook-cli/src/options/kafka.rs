@@ -26,6 +26,7 @@ const KEYS: &[(&str, &str)] = &[
     ("brokers", variables::BROKERS),
     ("security_protocol", variables::SECURITY_PROTOCOL),
     ("allow_plaintext", variables::ALLOW_PLAINTEXT),
+    ("namespace", variables::NAMESPACE),
     ("topic_prefix_core", variables::SOURCE_TOPIC_PREFIX),
     ("dlq_topic", variables::DLQ_TOPIC),
     ("auto_create_topics", variables::AUTO_CREATE_TOPICS),
@@ -48,7 +49,8 @@ pub fn read(environment: &Environment, dlq_topic: Option<TopicName>, problems: &
         brokers: reader.brokers(),
         security_protocol: reader.one_of(variables::SECURITY_PROTOCOL, &SecurityProtocol::NAMES),
         allow_plaintext: reader.yes_or_no(variables::ALLOW_PLAINTEXT),
-        topic_prefix_core: reader.prefix(),
+        namespace: reader.name(variables::NAMESPACE, KafkaSection::LONGEST_NAMESPACE, "team-a."),
+        topic_prefix_core: reader.name(variables::SOURCE_TOPIC_PREFIX, KafkaSection::LONGEST_PREFIX, "webhooks"),
         dlq_topic,
         auto_create_topics: reader.yes_or_no(variables::AUTO_CREATE_TOPICS),
         topic_partitions: reader.within(variables::TOPIC_PARTITIONS, 1..=10_000),
@@ -109,12 +111,10 @@ impl Reader<'_> {
         self.read_as(name, &help, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
-    fn prefix(&mut self) -> Option<TopicName> {
-        let longest = KafkaSection::LONGEST_PREFIX;
-        let help = format!("expected at most {longest} letters, digits, `.`, `_` and `-`, such as `webhooks`");
-        self.read_as(variables::SOURCE_TOPIC_PREFIX, &help, |text| {
-            TopicName::new(text).ok().filter(|prefix| prefix.as_str().len() <= longest)
-        })
+    /// The beginning of names of topics.
+    fn name(&mut self, name: &str, longest: usize, example: &str) -> Option<TopicName> {
+        let help = format!("expected at most {longest} letters, digits, `.`, `_` and `-`, such as `{example}`");
+        self.read_as(name, &help, |text| TopicName::new(text).ok().filter(|name| name.as_str().len() <= longest))
     }
 
     fn path(&mut self, name: &str) -> Option<String> {
@@ -216,6 +216,7 @@ mod tests {
             "KAFKA_TOPIC_PARTITIONS=many",
             "KAFKA_TOPIC_REPLICATION_FACTOR=101",
             "KAFKA_SASL_MECHANISM=GSSAPI",
+            "KAFKA_NAMESPACE=team a",
             "RELAY_SOURCE_TOPIC_PREFIX=web hooks",
         ];
         for line in lines {
@@ -237,6 +238,7 @@ mod tests {
             ("KAFKA_BROKERS", "a:1"),
             ("KAFKA_SECURITY_PROTOCOL", "ssl"),
             ("KAFKA_ALLOW_PLAINTEXT", "no"),
+            ("KAFKA_NAMESPACE", "team-a."),
             ("RELAY_SOURCE_TOPIC_PREFIX", "team"),
             ("KAFKA_DLQ_TOPIC", "dead"),
             ("KAFKA_AUTO_CREATE_TOPICS", "off"),

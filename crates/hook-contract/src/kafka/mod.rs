@@ -78,6 +78,7 @@ impl Resolve<'_, '_, '_, '_> {
             self.check.findings.error_at(&codes::KAFKA_SETTINGS, place, message, help);
         }
         let security = security::plan(self);
+        let namespace = self.find("namespace", |written| written.namespace.clone()).map(|found| found.value);
         self.topics();
         let topics = plan::KafkaTopics {
             auto_create: self.or("auto_create_topics", |written| written.auto_create_topics, true).value,
@@ -93,7 +94,15 @@ impl Resolve<'_, '_, '_, '_> {
         let consumer_defaults =
             self.properties("consumer_defaults", Side::Consumer, |written| &written.consumer_defaults.0);
         let brokers = brokers?.value;
-        Some(plan::Kafka { brokers, security: security?, topics, fetch_memory, producer_defaults, consumer_defaults })
+        Some(plan::Kafka {
+            brokers,
+            namespace,
+            security: security?,
+            topics,
+            fetch_memory,
+            producer_defaults,
+            consumer_defaults,
+        })
     }
 
     /// The topics that the contract does not name.

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use hook_core::names::EnvName;
+use hook_core::names::{EnvName, TopicName};
 
 /// How the Kafka log is reached and set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kafka {
     /// The brokers that are asked first, each `HOST:PORT`. At least one.
     pub brokers: Vec<String>,
+    /// What stands before the name of every topic and group on the cluster. `None` for nothing.
+    pub namespace: Option<TopicName>,
     /// How connections are protected.
     pub security: KafkaSecurity,
     /// How topics are made that are missing.

@@ -19,6 +19,10 @@ pub struct KafkaSection {
     pub security_protocol: Option<SecurityProtocol>,
     /// Allows connections without encryption (`false`): whoever is on the network can then read and change events.
     pub allow_plaintext: Option<bool>,
+    /// What stands before the name of every topic and group on the cluster (nothing), such as `team-a.`: pipelines that
+    /// share a cluster are kept apart by it. The contract, metrics and commands name topics without it.
+    #[schemars(extend("maxLength" = KafkaSection::LONGEST_NAMESPACE))]
+    pub namespace: Option<TopicName>,
     /// How the topics begin that the contract does not name (`webhooks`): `PREFIX.core`, `PREFIX.dlq`, `PREFIX.journal`.
     #[schemars(extend("maxLength" = KafkaSection::LONGEST_PREFIX))]
     pub topic_prefix_core: Option<TopicName>,
@@ -52,6 +56,8 @@ pub struct KafkaSection {
 impl KafkaSection {
     /// What is put behind the prefix still has room in a topic's name.
     pub const LONGEST_PREFIX: usize = 200;
+    /// What is put behind the namespace still has room in a topic's name.
+    pub const LONGEST_NAMESPACE: usize = 40;
     /// Less holds no batch of any consumer.
     pub const LEAST_FETCH_MEMORY: u64 = 1024 * 1024;
 }
