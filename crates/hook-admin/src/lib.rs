@@ -14,5 +14,14 @@ pub mod socket;
 pub mod story;
 pub mod transfer;
 
-/// The file name of the admin socket in a data directory.
+/// The file name of the admin socket in a data directory that belongs to one process.
 pub const SOCKET_NAME: &str = "admin.sock";
+
+/// The file name of the admin socket of one process among several in a data directory: `admin-smash.sock`, or
+/// `admin-smash.a.sock` for the one that is called `a`. The instance must be fit to be part of a file name.
+pub fn socket_name(role: &str, instance: Option<&str>) -> String {
+    match instance {
+        None => format!("admin-{role}.sock"),
+        Some(instance) => format!("admin-{role}.{instance}.sock"),
+    }
+}

@@ -53,7 +53,20 @@ pub struct AdminSocket {
 impl AdminSocket {
     /// Opens the socket in a data directory whose lock the caller holds, so that what lies there is left over.
     pub fn open(data_directory: &Path) -> io::Result<Self> {
-        let path = data_directory.join(SOCKET_NAME);
+        Self::open_at(data_directory.join(SOCKET_NAME))
+    }
+
+    /// Opens a socket of that name in a data directory that several processes share, unless another process answers there.
+    pub fn open_beside_others(data_directory: &Path, name: &str) -> io::Result<Self> {
+        let path = data_directory.join(name);
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            let message = format!("another process answers at {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
+        }
+        Self::open_at(path)
+    }
+
+    fn open_at(path: PathBuf) -> io::Result<Self> {
         if path.as_os_str().len() > LONGEST_PATH {
             let message = format!("the path is longer than {LONGEST_PATH} bytes; choose a shorter data directory");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -279,9 +292,10 @@ struct Answer {
     error: String,
 }
 
-/// A connection to the process that owns a data directory.
+/// A connection to a process that owns a data directory, or shares it.
 pub struct Client {
-    path: PathBuf,
+    /// The first that answers is asked.
+    paths: Vec<PathBuf>,
 }
 
 /// Why the owner did not answer.
@@ -302,14 +316,32 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client of whoever owns that data directory.
+    /// A client of whoever owns that data directory. Where several processes share it, those that take events in come first:
+    /// only they know what they refused, and where they listen.
     pub fn new(data_directory: &Path) -> Self {
-        Self { path: data_directory.join(SOCKET_NAME) }
+        let mut shared: Vec<(usize, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(data_directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let rank = name.to_str().and_then(|name| ROLES.iter().position(|role| is_socket_of(role, name)));
+            shared.extend(rank.map(|rank| (rank, entry.path())));
+        }
+        shared.sort_unstable();
+        let paths = std::iter::once(data_directory.join(SOCKET_NAME)).chain(shared.into_iter().map(|(_, path)| path));
+        Self { paths: paths.collect() }
     }
 
     /// Whether a process answers.
     pub async fn is_running(&self) -> bool {
-        UnixStream::connect(&self.path).await.is_ok()
+        self.connect().await.is_ok()
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ClientError> {
+        for path in &self.paths {
+            if let Ok(stream) = UnixStream::connect(path).await {
+                return Ok(stream);
+            }
+        }
+        Err(ClientError::NotRunning)
     }
 
     /// Asks, and takes the whole answer.
@@ -385,7 +417,7 @@ impl Client {
     }
 
     async fn request(&self, method: &str, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
-        let stream = UnixStream::connect(&self.path).await.map_err(|_| ClientError::NotRunning)?;
+        let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         // tidy-allow(supervised): ends with the connection, which the answer's body holds open
@@ -406,6 +438,47 @@ impl Client {
     }
 }
 
+/// Whose sockets are looked for where processes share a data directory, in this order.
+const ROLES: [&str; 4] = ["up", "serve", "smash", "relay"];
+
+fn is_socket_of(role: &str, name: &str) -> bool {
+    let rest = name.strip_prefix("admin-").and_then(|rest| rest.strip_prefix(role));
+    rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".sock"))
+}
+
 fn failed(error: impl std::fmt::Display) -> ClientError {
     ClientError::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket_name;
+
+    #[test]
+    fn those_who_take_events_in_are_asked_first() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let names = [("smash", Some("a")), ("relay", None), ("serve", Some("b")), ("serve", Some("a"))];
+        let names = names.map(|(role, instance)| socket_name(role, instance));
+        for name in names.iter().map(String::as_str).chain(["admin-other.sock", "admin-smash.txt", "lock"]) {
+            std::fs::write(directory.path().join(name), "").expect("a file");
+        }
+        let client = Client::new(directory.path());
+        let names: Vec<_> = client.paths.iter().map(|path| path.file_name().and_then(|name| name.to_str())).collect();
+        let expected =
+            ["admin.sock", "admin-serve.a.sock", "admin-serve.b.sock", "admin-smash.a.sock", "admin-relay.sock"];
+        assert_eq!(names, expected.map(Some));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_answers_is_not_taken_and_one_that_is_left_over_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || AdminSocket::open_beside_others(directory.path(), "admin-smash.sock");
+        let first = open().expect("a socket");
+        assert!(Client::new(directory.path()).is_running().await);
+        assert_eq!(open().err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+        drop(first);
+        assert!(!Client::new(directory.path()).is_running().await, "the file is left over, and nobody answers");
+        assert!(open().is_ok());
+    }
 }

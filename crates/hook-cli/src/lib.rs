@@ -9,6 +9,7 @@
 //! | [`environment`], [`secretless`] | values in layers, each with its origin; what the environment silently lacks |
 //! | [`data_directory`], [`readers`] | where the log is kept; what the cursors of a plan read |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
+//! | [`kafka`] | the log on Kafka, as far as this build has it |
 //! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
 //! | [`event_id`], [`since`] | values on the command line |
@@ -23,6 +24,7 @@ pub mod environment;
 pub mod event_id;
 pub mod exit;
 pub mod globals;
+pub mod kafka;
 pub mod lab;
 pub mod load;
 pub mod logging;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hook_contract::{
-    Checked, ConfigFile, KafkaOptions, Options, Origin, ResolvedValue,
+    Checked, ConfigFile, KafkaOptions, Options, ResolvedValue,
     plan::{BackboneDriver, Plan, Requirement, Role},
     written::BackboneName,
 };
@@ -18,7 +18,7 @@ use crate::{
     discovery::{self, ContractText},
     environment::{Environment, variables},
     exit::Exit,
-    options,
+    kafka, options,
 };
 
 /// What a running command starts from.
@@ -47,7 +47,7 @@ pub struct Examined {
     pub plan: Option<Plan>,
     /// Every value of the contract as it will be used.
     pub resolved: Vec<ResolvedValue>,
-    /// The log that was chosen is one that this build does not have: it can be looked at, and not started.
+    /// The log that was chosen needs what this build does not have: it can be looked at, and not started.
     pub not_built: Option<Problem>,
 }
 
@@ -79,7 +79,10 @@ pub fn examine(context: &Context) -> Examined {
         return Examined { contract: None, environment, problems, plan: None, resolved: Vec::new(), not_built: None };
     };
     let (environment, checked) = check(context, environment, &contract, &mut problems);
-    let not_built = (checked.log == BackboneName::Kafka).then(|| kafka_not_built(&checked.resolved));
+    let not_built = match checked.log {
+        BackboneName::Kafka => kafka::lacking(checked.plan.as_ref().and_then(kafka::of), &checked.resolved),
+        BackboneName::Embedded => None,
+    };
     let Checked { problems: found, plan, resolved, .. } = checked;
     problems.extend(found);
     Examined { contract: Some(contract), environment, problems, plan, resolved, not_built }
@@ -176,7 +179,7 @@ impl Examined {
         self.problems.extend(missing);
     }
 
-    /// Adds a problem where this build does not have the log that was chosen.
+    /// Adds a problem where this build lacks something of the log that was chosen.
     pub fn require_build(&mut self) {
         self.problems.extend(self.not_built.take());
     }
@@ -222,27 +225,6 @@ impl fmt::Display for LogChoice {
             [] => write!(f, "{driver} ({reason})"),
             brokers => write!(f, "{driver} at {} ({reason})", brokers.join(", ")),
         }
-    }
-}
-
-/// The log that was chosen is Kafka, which this build does not have.
-fn kafka_not_built(resolved: &[ResolvedValue]) -> Problem {
-    let driver = resolved.iter().find(|value| value.key == "backbone.driver").map(|value| &value.origin);
-    if let Some(Origin::Environment(who)) = driver {
-        return Problem::error(
-            &codes::KAFKA_NOT_BUILT,
-            format!("{who} chooses Kafka as the log, which this build does not have"),
-            "unset it, or write `driver = \"embedded\"` under [backbone]: events are then kept on this machine",
-        );
-    }
-    let problem = Problem::error(
-        &codes::BACKBONE_NOT_BUILT,
-        "the log is Kafka, which this build does not have",
-        "write `driver = \"embedded\"`, or leave [backbone] out: events are then kept on this machine",
-    );
-    match driver {
-        Some(Origin::Contract(place)) => problem.at(place.clone()),
-        _ => problem,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reaches the log for a question: over the admin socket of the pipeline that owns it, or read-only where none runs.
+//! Reaches the log for a question: over the admin socket of a pipeline that runs on it, or by itself where none runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,6 +13,7 @@ use hook_contract::plan::Plan;
 use hook_core::{
     clock::{SharedClock, SystemClock},
     ports::log::Log,
+    secret::Secrets,
 };
 use hook_log::EmbeddedLog;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ use crate::{
     context::Context,
     data_directory::{self, Flag},
     exit::Exit,
+    kafka::{self, Purpose},
     load, pipeline,
 };
 
@@ -28,7 +30,7 @@ use crate::{
 pub enum Owner {
     /// A pipeline runs.
     Running(Client),
-    /// None runs; the log is open for reading.
+    /// None runs here; the log is open for reading.
     Resting {
         /// The log.
         log: Arc<dyn Log>,
@@ -40,12 +42,17 @@ pub enum Owner {
 impl Owner {
     /// Finds whoever can answer.
     pub async fn find(context: &Context, flag: &Flag) -> Result<Self, Exit> {
-        let Located { client, plan, directory } = locate(context, flag)?;
+        let Located { client, plan, directory, secrets } = locate(context, flag)?;
         if client.is_running().await {
             return Ok(Self::Running(client));
         }
-        must_exist(context, &directory)?;
         let clock: SharedClock = Arc::new(SystemClock);
+        if let Some(settings) = kafka::of(&plan) {
+            let opened = kafka::open((settings, &plan), Purpose::Question, &secrets, &clock).await;
+            let log = opened.map_err(|problem| context.refuse(&[*problem], None))?;
+            return Ok(Self::Resting { log, plan: Box::new(plan) });
+        }
+        must_exist(context, &directory)?;
         let options = pipeline::log_options(&plan, &directory, &clock);
         let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open_read_only(options)).await;
         let opened = opened.map_err(|error| fail(context, &error.to_string()))?;
@@ -64,7 +71,7 @@ impl Owner {
     }
 }
 
-/// A log, and who may own it.
+/// A log, and who may answer for it.
 pub struct Located {
     /// Reaches the owner, where there is one.
     pub client: Client,
@@ -72,6 +79,8 @@ pub struct Located {
     pub plan: Plan,
     /// The data directory. It may not exist.
     pub directory: PathBuf,
+    /// Where secrets are looked up.
+    pub secrets: Secrets,
 }
 
 /// Finds the log of a contract.
@@ -79,7 +88,7 @@ pub fn locate(context: &Context, flag: &Flag) -> Result<Located, Exit> {
     let loaded = load::load(context, &[])?;
     let found = data_directory::locate(flag, &loaded.environment, &loaded.plan.app.id);
     let directory = found.map_err(|problem| context.refuse(&[problem], None))?.path;
-    Ok(Located { client: Client::new(&directory), plan: loaded.plan, directory })
+    Ok(Located { client: Client::new(&directory), plan: loaded.plan, directory, secrets: loaded.environment })
 }
 
 /// Says so where there is no data directory, or one of something else.

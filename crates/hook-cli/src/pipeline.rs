@@ -1,13 +1,15 @@
 //! A pipeline in this process: its log, its roles, its admin address and socket; up together, down in order.
 
 use std::{
+    io,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use hook_admin::{public, socket::AdminSocket};
+use hook_admin::{public, socket::AdminSocket, socket_name};
 use hook_contract::plan::{self, Plan, Role};
 use hook_core::{
     clock::{SharedClock, SystemClock},
@@ -22,6 +24,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::kafka::{self, Purpose};
+
 /// How long questions that have begun may take when the process ends.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
@@ -33,7 +37,7 @@ pub struct Setup {
     pub roles: Vec<Role>,
     /// Where secrets are looked up.
     pub secrets: Secrets,
-    /// Where the log is kept.
+    /// Where the embedded log is kept, and the admin socket.
     pub data_directory: PathBuf,
     /// The name of this process among others.
     pub instance: Option<String>,
@@ -44,7 +48,7 @@ pub struct Pipeline {
     handle: Arc<Handle>,
     admin: SocketAddr,
     stop_admin: CancellationToken,
-    admin_tasks: Vec<JoinHandle<std::io::Result<()>>>,
+    admin_tasks: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Pipeline {
@@ -52,7 +56,10 @@ impl Pipeline {
     pub async fn start(setup: Setup) -> Result<Self, Box<Problem>> {
         let Setup { plan, roles, secrets, data_directory, instance } = setup;
         let clock: SharedClock = Arc::new(SystemClock);
-        let log = open_log(&plan, &data_directory, &clock).await?;
+        let purpose = Purpose::Run { roles: &roles, instance: instance.as_deref() };
+        let log = open_log((&plan, &data_directory), purpose, &secrets, &clock).await?;
+        // Where the log is Kafka, other processes may share the directory.
+        let shared = kafka::of(&plan).map(|_| socket_name(name_of(&roles), instance.as_deref()));
         let admin = public::listen(plan.admin.bind).await.map_err(|error| admin_taken(plan.admin.bind, &error))?;
         let address = admin.local_addr().map_err(|error| admin_taken(plan.admin.bind, &error))?;
         let access = public::Access { token_env: plan.admin.token_env.clone(), secrets: Arc::clone(&secrets) };
@@ -61,9 +68,13 @@ impl Pipeline {
         let stop_admin = CancellationToken::new();
         let stop = || Stop::when(stop_admin.clone().cancelled_owned());
         let mut admin_tasks = vec![tokio::spawn(public::serve(admin, Arc::clone(&handle), access, stop()))];
-        match AdminSocket::open(&data_directory) {
+        match open_socket(&data_directory, shared.as_deref()) {
             Ok(socket) => admin_tasks.push(tokio::spawn(socket.serve(Arc::clone(&handle), stop()))),
             // Events flow without it; only the commands that ask this process cannot.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => warn!(
+                %error,
+                "admin socket not opened: give each process of a role a name with --instance-id, or a --data-dir of its own"
+            ),
             Err(error) => {
                 warn!(%error, "admin socket not opened: commands such as `hook events` cannot reach this process")
             }
@@ -95,8 +106,37 @@ impl Pipeline {
     }
 }
 
-/// Opens the log of a plan. Reading it takes long where there is much, and must not hold up the async runtime.
-pub async fn open_log(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
+/// What a process with these roles is called.
+fn name_of(roles: &[Role]) -> &'static str {
+    match roles {
+        [Role::Serve] => "serve",
+        [Role::Relay] => "relay",
+        [Role::Smash] => "smash",
+        _ => "up",
+    }
+}
+
+fn open_socket(directory: &Path, shared: Option<&str>) -> io::Result<AdminSocket> {
+    let Some(name) = shared else { return AdminSocket::open(directory) };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    AdminSocket::open_beside_others(directory, name)
+}
+
+/// Opens the log of a plan.
+pub async fn open_log(
+    (plan, directory): (&Plan, &Path),
+    purpose: Purpose<'_>,
+    secrets: &Secrets,
+    clock: &SharedClock,
+) -> Result<Arc<dyn Log>, Box<Problem>> {
+    match kafka::of(plan) {
+        Some(settings) => kafka::open((settings, plan), purpose, secrets, clock).await,
+        None => open_embedded(plan, directory, clock).await,
+    }
+}
+
+/// Reading it takes long where there is much, and must not hold up the async runtime.
+async fn open_embedded(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
     let options = log_options(plan, directory, clock);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(options)).await;
     let log = match opened {
@@ -151,7 +191,7 @@ pub fn not_opened(directory: &Path, error: &OpenError) -> Box<Problem> {
     })
 }
 
-fn admin_taken(address: SocketAddr, error: &std::io::Error) -> Box<Problem> {
+fn admin_taken(address: SocketAddr, error: &io::Error) -> Box<Problem> {
     Box::new(Problem::error(
         &codes::ADDRESS_NOT_OPENED,
         format!("could not open the admin address {address}: {error}"),
@@ -166,9 +206,11 @@ fn not_started(error: &StartError) -> Box<Problem> {
             format!("ingress adapter {adapter}: {}", chain(source)),
             "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
         ),
-        StartError::Cursors(_) => {
-            Problem::error(&codes::LOG_NOT_OPENED, chain(error), "check the free space of the data directory")
-        }
+        StartError::Cursors(_) => Problem::error(
+            &codes::LOG_NOT_OPENED,
+            chain(error),
+            "check the free space of the data directory, or on Kafka the brokers and what this user may do there",
+        ),
     })
 }
 
@@ -179,7 +221,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
-pub fn asked_to_end() -> std::io::Result<impl Future<Output = &'static str>> {
+pub fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

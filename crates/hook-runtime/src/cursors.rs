@@ -1,10 +1,10 @@
 //! Which cursors a plan has, where new ones begin, and which were left behind by an older contract.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use hook_contract::plan::{Plan, Role, SmashRoute, StartFrom};
+use hook_contract::plan::{BackboneDriver, Plan, Role, SmashRoute, StartFrom};
 use hook_core::{
-    names::{AdapterId, AppId, CursorName, Glob},
+    names::{AdapterId, AppId, CursorName, Glob, TopicName},
     ports::log::{Cursor, CursorProgress, CursorState, From, Log, LogError, LogState, Position, TopicFilter},
 };
 use tracing::{info, warn};
@@ -16,12 +16,41 @@ pub(crate) fn unrouted_name(app: &AppId) -> CursorName {
     CursorName::new(format!("{app}.unrouted")).expect("an app id is part of any cursor name")
 }
 
-/// Everything that holds events. What the relay reads is among it, so that a contract without the relay does not take what
-/// was bridged long ago for events that nobody takes.
 pub(crate) fn unrouted(plan: &Plan, from: From) -> Cursor {
+    Cursor { name: unrouted_name(&plan.app.id), topics: everything(plan), from }
+}
+
+/// Everything that holds events. What the relay reads is among it, so that a contract without the relay does not take what
+/// was bridged long ago for events that nobody takes. Kafka holds topics of others as well: there it is what the contract
+/// names.
+pub fn everything(plan: &Plan) -> TopicFilter {
+    let include = match plan.backbone.driver {
+        BackboneDriver::Embedded => vec![Glob::new("*")],
+        BackboneDriver::Kafka(_) => event_topics(plan).iter().map(|topic| Glob::new(topic.as_str())).collect(),
+    };
     let unless_literal = vec![plan.dead_letters.clone(), plan.journal.clone()];
-    let topics = TopicFilter { include: vec![Glob::new("*")], unless_literal };
-    Cursor { name: unrouted_name(&plan.app.id), topics, from }
+    TopicFilter { include, unless_literal }
+}
+
+/// Every topic that a plan names or writes.
+pub fn topics(plan: &Plan) -> BTreeSet<TopicName> {
+    let mut topics = event_topics(plan);
+    topics.extend([plan.dead_letters.clone(), plan.journal.clone()]);
+    topics
+}
+
+/// Those that hold events.
+fn event_topics(plan: &Plan) -> BTreeSet<TopicName> {
+    let stored = plan.serve.routes.iter().flat_map(|route| {
+        let sources = plan.sources.keys().filter(|source| route.source_match.matches(source.as_str()));
+        sources.filter_map(|source| route.target.topic_for(source))
+    });
+    let relayed = plan.relay.iter().flat_map(|relay| relay.inputs.iter().chain([&relay.output]).cloned());
+    let read = plan.smash.routes.iter().flat_map(|route| {
+        let literal = route.topics.include.iter().filter(|glob| glob.is_literal());
+        literal.filter_map(|glob| TopicName::new(glob.to_string()).ok())
+    });
+    stored.chain(relayed).chain(read).collect()
 }
 
 /// The cursors whose undelivered events must be kept: the relay's, and those of required destinations.

@@ -4,7 +4,7 @@ use hook_admin::socket::ClientError;
 use hook_contract::plan::Plan;
 use hook_core::{
     names::{CursorName, TopicName},
-    ports::log::{Cursor, CursorProgress, CursorState, LogState, PartitionState},
+    ports::log::{Cursor, CursorState, LogState, PartitionState},
 };
 use hook_runtime::cursors;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     exit::Exit,
     load,
     owner::{Owner, block_on, fail, failed},
-    readers,
+    readers::{self, Progress},
 };
 
 /// Cursors: how far each destination has come
@@ -68,6 +68,7 @@ struct Listed<'a> {
 /// A place of a cursor.
 struct Reading {
     topic: TopicName,
+    partition: u32,
     watermark: u64,
     done_above: u64,
     behind: u64,
@@ -114,20 +115,13 @@ pub(super) async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
 /// Where a cursor stands in each topic: those in which it has done something, and those that it reads.
 fn places(cursor: &CursorState, state: &LogState, reads: Option<&Cursor>) -> Vec<Reading> {
     let place = |partition: &PartitionState| {
-        let is_here =
-            |progress: &&CursorProgress| progress.topic == partition.topic && progress.partition == partition.partition;
-        let progress = cursor.partitions.iter().find(is_here);
-        if progress.is_none() && !reads.is_some_and(|cursor| cursor.topics.matches(&partition.topic)) {
-            return None;
-        }
-        let (watermark, done_above) = progress.map_or((0, 0), |progress| (progress.watermark, progress.done_above));
-        let behind = partition.end.saturating_sub(watermark.max(partition.start)).saturating_sub(done_above);
-        Some(Reading { topic: partition.topic.clone(), watermark, done_above, behind })
+        let Progress { watermark, done_above, behind } = readers::progress(cursor, partition, reads)?;
+        Some(Reading { topic: partition.topic.clone(), partition: partition.partition, watermark, done_above, behind })
     };
     state.partitions.iter().filter_map(place).collect()
 }
 
-/// One row a topic.
+/// One row a partition.
 fn rows(listed: &Listed<'_>, plan: &Plan) -> Vec<[String; 6]> {
     let name = listed.cursor.name.to_string();
     let role = match (listed.orphan, listed.pins) {
@@ -142,7 +136,12 @@ fn rows(listed: &Listed<'_>, plan: &Plan) -> Vec<[String; 6]> {
     let row = |place: &Reading| {
         let numbers = [place.watermark, place.done_above, place.behind].map(|number| number.to_string());
         let [watermark, above, behind] = numbers;
-        [name.clone(), place.topic.to_string(), watermark, above, behind, role.clone()]
+        let has_several = listed.places.iter().filter(|other| other.topic == place.topic).count() > 1;
+        let topic = match has_several {
+            true => format!("{}/{}", place.topic, place.partition),
+            false => place.topic.to_string(),
+        };
+        [name.clone(), topic, watermark, above, behind, role.clone()]
     };
     listed.places.iter().map(row).collect()
 }

@@ -1,8 +1,18 @@
 //! `hook up`, `serve`, `relay`, `smash`: run all roles of a contract, or one.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hook_contract::plan::{Plan, Role};
+use hook_core::{
+    clock::{SharedClock, SystemClock},
+    ports::log::Log,
+    problem::{Problem, codes},
+};
+use hook_log::EmbeddedLog;
 use hook_runtime::status::ListenerStatus;
 use serde::Serialize;
 use tracing::{info, warn};
@@ -11,9 +21,11 @@ use crate::{
     context::Context,
     data_directory::{self, Flag},
     exit::Exit,
+    kafka,
     load::{self, Loaded, LogChoice},
     logging,
-    pipeline::{Pipeline, Setup, asked_to_end},
+    pipeline::{self, Pipeline, Setup, asked_to_end},
+    readers,
     secretless::{self, Secretless},
 };
 
@@ -23,7 +35,10 @@ pub struct Arguments {
     #[command(flatten)]
     data_directory: Flag,
 
-    /// The name of this process in /ready
+    /// The name of this process among others: in /ready, and on Kafka in its groups
+    ///
+    /// On Kafka a process that comes back under its name goes on where it was, without a session timeout. Two processes
+    /// of one role that run at once must not share a name.
     #[arg(long, value_name = "NAME")]
     instance_id: Option<String>,
 }
@@ -34,6 +49,7 @@ pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(
     logging::start(&loaded.environment, &context.output).map_err(|problem| context.refuse(&[problem], None))?;
     let directory = data_directory::locate(&arguments.data_directory, &loaded.environment, &loaded.plan.app.id);
     let directory = directory.map_err(|problem| context.refuse(&[problem], None))?;
+    left_behind(context, &loaded, &directory.path)?;
     let runtime = runtime().map_err(|error| {
         context.output.error(&format!("could not start the async runtime: {error}"));
         Exit::Failure
@@ -43,6 +59,32 @@ pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(
     // Whoever asks for the end while a large log is still being read does not wait for it.
     runtime.shutdown_background();
     ended
+}
+
+/// Refuses to leave undelivered events behind in an embedded log, where the log is another. `--force` goes on.
+fn left_behind(context: &Context, loaded: &Loaded, directory: &Path) -> Result<(), Exit> {
+    let plan = &loaded.plan;
+    if kafka::of(plan).is_none() || !hook_log::check::is_log(directory) {
+        return Ok(());
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let opened = EmbeddedLog::open_read_only(pipeline::log_options(plan, directory, &clock));
+    let place = directory.display();
+    let message = match opened.map(|log| readers::undelivered(plan, &log.state())) {
+        Ok(0) => return Ok(()),
+        Ok(left) => format!("the log is Kafka, and the embedded log in {place} has {left} deliveries left"),
+        Err(error) => {
+            format!("the log is Kafka, and what the embedded log in {place} has left cannot be read: {error}")
+        }
+    };
+    let help = "run `hook up` with `driver = \"embedded\"` until `hook cursors list` shows nothing behind; or give another \
+                --data-dir; --force leaves them there";
+    let problem = Problem::error(&codes::OTHER_LOG, message, help);
+    match context.globals.force {
+        true => context.show(&[problem.into_warning()], None),
+        false => return Err(context.refuse(&[problem], None)),
+    }
+    Ok(())
 }
 
 /// Leaves one processor to the writer of the log and to the system's network: more workers than the rest only wake each
@@ -131,14 +173,17 @@ struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    fn show(&self, context: &Context, plan: &Plan, data_directory: &std::path::Path) -> Result<(), Exit> {
+    fn show(&self, context: &Context, plan: &Plan, data_directory: &Path) -> Result<(), Exit> {
         if context.output.is_json() {
             return context.output.json(self);
         }
         let mut parts: Vec<String> = self.listeners.iter().map(|listener| listening(listener, plan)).collect();
         parts.push(format!("admin on {}", self.admin));
         let LogChoice { driver, reason, .. } = &self.log;
-        parts.push(format!("log {driver} in {} ({reason})", data_directory.display()));
+        parts.push(match driver {
+            &"embedded" => format!("log {driver} in {} ({reason})", data_directory.display()),
+            _ => format!("log {}", self.log),
+        });
         context.output.line(&format!("ready: {}", parts.join(", ")))
     }
 }

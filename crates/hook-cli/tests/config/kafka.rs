@@ -9,7 +9,7 @@ fn on_kafka(keys: &str) -> Place {
     Place::empty().file("contract.toml", &format!("{CONTRACT}\n[backbone]\ndriver = \"kafka\"\n{keys}\n"))
 }
 
-/// The codes and severities of what `config validate` finds, without the log that this build lacks.
+/// The codes and severities of what `config validate` finds, without what this build lacks.
 fn found(place: &Place, arguments: &str) -> Vec<(String, String)> {
     let problems = place.hook(&format!("config validate --json {arguments}")).problems();
     problems.into_iter().filter(|(code, _)| !NOT_BUILT.contains(&code.as_str())).collect()
@@ -53,8 +53,10 @@ fn the_contract_chooses_the_log_then_the_environment() {
     assert!(shown.stdout.contains("kafka at c:3 (the contract says so)"), "{shown:?}");
 }
 
+// By default connections are over TLS, which needs a feature of its own.
+#[cfg(not(any(feature = "kafka-tls", feature = "kafka-vendored")))]
 #[test]
-fn a_log_that_the_build_lacks_is_looked_at_and_not_started() {
+fn a_log_that_needs_what_the_build_lacks_is_looked_at_and_not_started() {
     let declared = on_kafka("brokers = \"b:1\"");
     let chosen = Place::with_contract().variable("KAFKA_BROKERS", "b:1");
     for (place, code) in [(declared, "HOOK0132"), (chosen, "HOOK0205")] {
@@ -62,7 +64,10 @@ fn a_log_that_the_build_lacks_is_looked_at_and_not_started() {
         let roles = ["up", "serve", "relay", "smash", "events list"].map(|role| format!("{role} --data-dir data"));
         for command in roles.iter().map(String::as_str).chain(["config validate"]) {
             for flags in ["", "--force --validation-mode debug"] {
-                place.hook(&format!("{command} --json {flags}")).has_error(code);
+                let answer = place.hook(&format!("{command} --json {flags}"));
+                answer.has_error(code);
+                let feature = if cfg!(feature = "kafka") { "--features kafka-tls" } else { "--features kafka`" };
+                assert!(answer.stdout.contains(feature), "{answer:?}");
             }
         }
         assert!(!place.directory.path().join("data").exists(), "nothing was started");
@@ -74,16 +79,35 @@ fn a_log_that_the_build_lacks_is_looked_at_and_not_started() {
     }
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn without_tls_the_default_build_has_what_it_takes() {
+    let open = "brokers = \"b:1\"\nsecurity_protocol = \"plaintext\"\nallow_plaintext = true";
+    let answer = on_kafka(open).hook("config validate --json");
+    assert_eq!((answer.code, answer.problems()), (0, Vec::new()), "{answer:?}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn brokers_that_do_not_answer_are_a_problem() {
+    let open = "brokers = \"127.0.0.1:1\"\nsecurity_protocol = \"plaintext\"\nallow_plaintext = true";
+    let place = on_kafka(open).variable("AGENT_TOKEN", "x").variable("HMAC_SECRET_GITHUB", "x");
+    let answer = place.hook("events list --json --data-dir data");
+    answer.has_error("HOOK0212");
+    assert!(answer.stdout.contains("127.0.0.1:1"), "{answer:?}");
+}
+
 #[test]
 fn every_variable_is_read_and_a_profile_comes_before_a_file_and_that_before_the_process() {
     let file = "KAFKA_BROKERS=f:1\nKAFKA_SECURITY_PROTOCOL=ssl\nKAFKA_ALLOW_PLAINTEXT=no\nKAFKA_DLQ_TOPIC=dead.f\n\
-                RELAY_SOURCE_TOPIC_PREFIX=f\nKAFKA_AUTO_CREATE_TOPICS=no\nKAFKA_TOPIC_PARTITIONS=11\n\
+                KAFKA_NAMESPACE=f.\nRELAY_SOURCE_TOPIC_PREFIX=f\nKAFKA_AUTO_CREATE_TOPICS=no\nKAFKA_TOPIC_PARTITIONS=11\n\
                 KAFKA_TOPIC_REPLICATION_FACTOR=2\nKAFKA_TLS_CERT=f.crt\nKAFKA_TLS_KEY=f.key\nKAFKA_TLS_CA=f.ca\n";
     let keys = [
         ("brokers", "KAFKA_BROKERS", ["f:1", "p:1"]),
         ("security_protocol", "KAFKA_SECURITY_PROTOCOL", ["ssl", "SSL"]),
         ("allow_plaintext", "KAFKA_ALLOW_PLAINTEXT", ["no", "off"]),
         ("dlq_topic", "KAFKA_DLQ_TOPIC", ["dead.f", "dead.p"]),
+        ("namespace", "KAFKA_NAMESPACE", ["f.", "p."]),
         ("topic_prefix_core", "RELAY_SOURCE_TOPIC_PREFIX", ["f", "p"]),
         ("auto_create_topics", "KAFKA_AUTO_CREATE_TOPICS", ["no", "yes"]),
         ("topic_partitions", "KAFKA_TOPIC_PARTITIONS", ["11", "12"]),

@@ -479,7 +479,8 @@ fn capabilities_and_env_are_data_too() {
     assert!(names("egress_drivers").contains(&"openclaw_http_output".to_owned()));
     assert!(names("planned_drivers").contains(&"kafka_output".to_owned()));
     assert!(names("sources").contains(&"github".to_owned()));
-    assert_eq!(names("logs"), ["embedded"]);
+    let logs: &[&str] = if cfg!(feature = "kafka") { &["embedded", "kafka"] } else { &["embedded"] };
+    assert_eq!(names("logs"), logs);
     assert!(place.hook("debug capabilities").stdout.contains("openclaw_http_output"));
 
     let env = place.hook("debug env --json").json();

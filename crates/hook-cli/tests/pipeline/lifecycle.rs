@@ -347,6 +347,37 @@ fn an_orphan_that_never_delivered_anything_is_counted_too() {
     assert_eq!(orphan(&pipeline)["undelivered"], json!(3));
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn undelivered_events_are_not_left_behind_in_another_log() {
+    let receiver = Receiver::start();
+    receiver.go_down();
+    let mut home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let mut pipeline = home.up();
+    let id = pipeline.accept(&sign::issue(1, "delivery-1"));
+    poll_until("it is relayed", || pipeline.metric("relay_events_total{topic=\"webhooks.github\"}") == 1.0);
+    assert!(pipeline.terminate().success());
+
+    // Nothing listens there: that is met only where the start goes on.
+    let elsewhere = [("BROKERS", "127.0.0.1:1"), ("SECURITY_PROTOCOL", "plaintext"), ("ALLOW_PLAINTEXT", "true")];
+    elsewhere.iter().for_each(|(name, value)| home.set(&format!("KAFKA_{name}"), value));
+    for role in ["up", "serve", "smash"] {
+        let refused = home.run(&format!("{role} --json"));
+        assert_eq!((refused.code, problem(&refused).0.as_str()), (1, "HOOK0214"));
+        assert!(refused.stdout.contains("1 deliveries left"), "{refused:?}");
+    }
+    let forced = home.run("up --json --force");
+    assert_eq!((forced.code, problem(&forced).0.as_str()), (1, "HOOK0212"));
+    assert!(forced.stderr.contains("HOOK0214"), "{forced:?}");
+
+    elsewhere.iter().for_each(|(name, _)| home.set(&format!("KAFKA_{name}"), ""));
+    receiver.come_back();
+    let _pipeline = home.up();
+    receiver.taken(&id);
+}
+
+// The default protocol is TLS, which the default build lacks.
+#[cfg(not(any(feature = "kafka-tls", feature = "kafka-vendored")))]
 #[test]
 fn brokers_in_the_environment_choose_kafka_and_the_embedded_log_is_not_taken_instead() {
     let mut home = Home::new(&Contract::new().file_output("file", "events.jsonl"));

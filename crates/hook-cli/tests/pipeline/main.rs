@@ -1,4 +1,5 @@
 //! The binary, end to end: real processes, real signatures, a real disk, and a receiver that misbehaves as it is told.
+//! [`kafka.rs`](kafka.rs) runs what is not the embedded log's alone on Kafka.
 //!
 //! | module | promises |
 //! |---|---|
@@ -26,3 +27,6 @@ mod lifecycle;
 mod log;
 mod questions;
 mod support;
+
+/// What the pipelines run on.
+const LOG: support::LogUnderTest = support::LogUnderTest::Embedded;

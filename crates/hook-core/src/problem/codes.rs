@@ -60,6 +60,9 @@ pub static ALL: &[&Code] = &[
     &ADDRESS_NOT_OPENED,
     &CONFIG_UNREADABLE,
     &KAFKA_FILE,
+    &KAFKA_UNREACHABLE,
+    &KAFKA_TOPICS,
+    &OTHER_LOG,
 ];
 
 /// The contract cannot be read.
@@ -114,11 +117,13 @@ pub static ENV_FILE: Code = Code {
 /// The environment chooses Kafka, which this build lacks.
 pub static KAFKA_NOT_BUILT: Code = Code {
     id: "HOOK0205",
-    title: "The environment chooses Kafka, which this build does not have",
+    title: "The environment chooses Kafka, and this build lacks what that needs",
     is_security_critical: true,
-    about: "`KAFKA_BROKERS` chooses Kafka where the contract names no log. This build has the embedded log only, and does \
-            not take it instead, because events would then not be where you look for them. Unset the variable, or write \
-            `driver = \"embedded\"` under `[backbone]` in the contract, which then decides.",
+    about: "`KAFKA_BROKERS` chooses Kafka where the contract names no log. This build was made without the \
+            feature `kafka`, or without `kafka-tls` or `kafka-vendored` where the settings need TLS. The embedded log is not \
+            taken instead, because events would then not be where you look for them. Install a build that has the feature, \
+            as the problem says; or unset the variable, or write `driver = \"embedded\"` under `[backbone]` in the contract, \
+            which then decides.",
     wrong: "",
     right: "",
 };
@@ -190,6 +195,45 @@ pub static KAFKA_FILE: Code = Code {
     about: "`tls.cert_path`, `tls.key_path` and `tls.ca_path` of the Kafka log (`KAFKA_TLS_CERT`, `KAFKA_TLS_KEY`, \
             `KAFKA_TLS_CA`) name files in PEM, `sasl.token_file` the file of a token. The user who runs `hook` must be \
             allowed to read them. A relative path begins at the working directory.",
+    wrong: "",
+    right: "",
+};
+
+/// No broker answers.
+pub static KAFKA_UNREACHABLE: Code = Code {
+    id: "HOOK0212",
+    title: "No Kafka broker answers",
+    is_security_critical: true,
+    about: "The log is Kafka, and none of its brokers could be spoken with. `hook config show` names the brokers and who \
+            said so. Often it is the port of another listener, a protocol that the listener does not speak, a certificate \
+            that another authority signed, or a user that the brokers do not know. Brokers announce addresses of their own: \
+            those must be reachable from here too.",
+    wrong: "",
+    right: "",
+};
+
+/// Topics on Kafka are not as they must be.
+pub static KAFKA_TOPICS: Code = Code {
+    id: "HOOK0213",
+    title: "Topics on Kafka are not as they must be",
+    is_security_critical: true,
+    about: "Every topic of the contract is looked at before anything starts: those that are missing are made where \
+            `auto_create_topics` allows it, and those that are there must have at least the partitions and the copies that \
+            are set. The message names each topic and what to do about it. The order of a key holds within its partition: \
+            partitions are added while nothing is ingested.",
+    wrong: "",
+    right: "",
+};
+
+/// The data directory holds undelivered events of another log than the chosen one.
+pub static OTHER_LOG: Code = Code {
+    id: "HOOK0214",
+    title: "Undelivered events are in another log than the chosen one",
+    is_security_critical: false,
+    about: "The log is Kafka, and the data directory holds an embedded log with events that its destinations do not have \
+            yet. They would stay there. Run `hook up` once more with `driver = \"embedded\"` under `[backbone]` until `hook \
+            cursors list` shows that nothing is behind, and change the log then; or give another `--data-dir`. `--force` \
+            goes on and leaves them where they are.",
     wrong: "",
     right: "",
 };

@@ -3,7 +3,7 @@
 use hook_core::catalog::{Catalog, Entry};
 use serde::Serialize;
 
-use crate::{context::Context, exit::Exit};
+use crate::{context::Context, exit::Exit, kafka};
 
 /// List the drivers, verifiers, plugins, built-in sources and logs of this build
 ///
@@ -93,12 +93,21 @@ impl Capabilities {
                 .iter()
                 .map(|source| Source { name: source.name, verifier: source.verifier, secret_env: source.secret_env })
                 .collect(),
-            logs: vec![Capability {
-                name: "embedded",
-                about: "Segment files on this machine's disk; needs no service.",
-            }],
+            logs: logs(),
         }
     }
+}
+
+fn logs() -> Vec<Capability> {
+    let embedded = Capability { name: "embedded", about: "Segment files on this machine's disk; needs no service." };
+    let about = match kafka::HAS_TLS {
+        true => "Apache Kafka, for several processes and machines.",
+        false => {
+            "Apache Kafka, for several processes and machines. Without TLS and SCRAM: the feature kafka-tls has them."
+        }
+    };
+    let kafka = kafka::IS_BUILT.then_some(Capability { name: "kafka", about });
+    [Some(embedded), kafka].into_iter().flatten().collect()
 }
 
 fn capabilities<D: ?Sized>(entries: &[Entry<D>]) -> Vec<Capability> {

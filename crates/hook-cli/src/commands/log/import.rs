@@ -28,6 +28,7 @@ use crate::{
     context::Context,
     data_directory::Flag,
     exit::Exit,
+    kafka::{self, Purpose},
     owner::{self, Located, fail, failed},
     pipeline, readers,
 };
@@ -82,7 +83,7 @@ pub async fn run(context: &Context, flag: &Flag, arguments: &Arguments) -> Resul
         lines.first()?;
         while lines.next_record()?.is_some() {}
     }
-    let Located { client, plan, directory } = owner::locate(context, flag)?;
+    let Located { client, plan, directory, secrets } = owner::locate(context, flag)?;
     let is_running = client.is_running().await;
     if is_running && arguments.as_delivered {
         return Err(fail(context, "--as-delivered needs a log that no pipeline runs on: it would deliver at once"));
@@ -91,10 +92,11 @@ pub async fn run(context: &Context, flag: &Flag, arguments: &Arguments) -> Resul
         true => Target::Running(client),
         false => {
             let clock: SharedClock = Arc::new(SystemClock);
-            if arguments.dry_run {
+            if arguments.dry_run && kafka::of(&plan).is_none() {
                 owner::must_exist(context, &directory)?;
             }
-            let log = pipeline::open_log(&plan, &directory, &clock).await;
+            let purpose = Purpose::Run { roles: &[], instance: None };
+            let log = pipeline::open_log((&plan, &directory), purpose, &secrets, &clock).await;
             Target::Own {
                 log: log.map_err(|problem| context.refuse(&[*problem], None))?,
                 own: owner::own_topics(&plan),

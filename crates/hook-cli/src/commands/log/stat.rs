@@ -72,7 +72,7 @@ struct Running {
 
 /// Looks and says.
 pub async fn run(context: &Context, flag: &Flag) -> Result<(), Exit> {
-    let Located { client, plan, directory } = owner::locate(context, flag)?;
+    let Located { client, plan, directory, .. } = owner::locate(context, flag)?;
     let running = running(context, &client).await?;
     owner::must_exist(context, &directory)?;
     let surveyed = {

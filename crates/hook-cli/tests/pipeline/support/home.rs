@@ -70,7 +70,8 @@ impl Home {
             ("HMAC_SECRET_STRIPE", secrets::STRIPE),
             ("SIGNING_SECRET", secrets::SIGNING),
         ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let mut environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        environment.extend(crate::LOG.environment());
         let home = Self { directory, environment, starts: AtomicUsize::new(0) };
         home.contract(contract);
         home
@@ -121,6 +122,10 @@ impl Home {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = self.bare(arguments);
         command.args(["--contract", "contract.toml", "--data-dir", "data"]);
+        let runs = ["up", "serve", "relay", "smash"].iter().any(|role| arguments.split(' ').next() == Some(role));
+        if runs && !arguments.contains("--instance-id") {
+            command.args(crate::LOG.flags());
+        }
         command
     }
 

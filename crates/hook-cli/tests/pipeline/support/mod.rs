@@ -3,6 +3,7 @@
 pub(crate) mod contract;
 pub(crate) mod home;
 pub(crate) mod http;
+pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod sign;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub(crate) use contract::Contract;
 pub(crate) use home::Home;
+pub(crate) use log::LogUnderTest;
 pub(crate) use process::Pipeline;
 pub(crate) use receiver::{Receiver, Reply};
 

@@ -461,10 +461,11 @@ pub static RETRY_TWICE: Code = Code {
 /// The contract asks for a log that this build lacks.
 pub static BACKBONE_NOT_BUILT: Code = Code {
     id: "HOOK0132",
-    title: "This build does not have that log",
+    title: "This build lacks what that log needs",
     is_security_critical: true,
-    about: "The contract asks for Apache Kafka, and this build has the embedded log only. It does not take the embedded \
-            log instead, because events would then not be where you look for them. `hook config validate` and `hook \
+    about: "The contract asks for Apache Kafka, and this build was made without the feature `kafka`, or without `kafka-tls` \
+            or `kafka-vendored` where the settings need TLS. The embedded log is not taken instead, because events would \
+            then not be where you look for them. Install a build that has the feature, as the problem says. `hook config validate` and `hook \
             config show` check such a contract all the same; nothing is started. Write `driver = \"embedded\"` or leave \
             `[backbone]` out to keep events on this machine.",
     // The text is right, the build is not enough for it.

@@ -1,0 +1,85 @@
+//! On Kafka: each role in processes of its own, on one data directory or on several.
+
+use crate::support::{Contract, Home, Receiver, poll_until, sign, text};
+
+#[test]
+fn each_role_in_a_process_of_its_own_makes_one_pipeline() {
+    let receiver = Receiver::start();
+    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let mut serve = home.start("serve");
+    let mut relay = home.start("relay");
+    let mut smash = home.start("smash");
+    assert_eq!(text(&serve.ready, "/log/driver"), "kafka");
+    let ids: Vec<_> = (1..=5).map(|number| serve.accept(&sign::issue(1, &format!("delivery-{number}")))).collect();
+    for id in &ids {
+        receiver.taken(id).check_signature();
+    }
+    let delivered: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.id()).collect();
+    assert_eq!(delivered, ids, "one key, in the order in which its events were accepted");
+
+    for role in ["serve", "relay", "smash"] {
+        assert!(home.path(&format!("data/admin-{role}.tested.sock")).exists(), "{role}");
+    }
+    // Whoever takes events in is asked; with that gone, another; with all gone, the brokers.
+    let ids_listed = || {
+        let events = home.run("events list --topic webhooks.core --json").ok().lines();
+        events.iter().map(|event| text(event, "/id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids_listed(), ids);
+    assert!(serve.terminate().success());
+    assert_eq!(ids_listed(), ids);
+    assert!(relay.terminate().success());
+    assert!(smash.terminate().success());
+    assert_eq!(ids_listed(), ids);
+}
+
+#[test]
+fn a_second_process_of_a_role_shares_the_work_under_a_name_of_its_own() {
+    let receiver = Receiver::start();
+    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let (first, mut second) = (home.up(), home.start("up --instance-id second"));
+    assert_eq!(text(&second.status(), "/instance"), "second");
+    let ids: Vec<_> = (1..=20)
+        .map(|number| {
+            let pipeline = if number % 2 == 0 { &first } else { &second };
+            pipeline.accept(&sign::issue(number, &format!("delivery-{number}")))
+        })
+        .collect();
+    ids.iter().for_each(|id| drop(receiver.taken(id)));
+    assert!(second.terminate().success());
+    let last = first.accept(&sign::issue(21, "delivery-21"));
+    receiver.taken(&last);
+    let mut delivered: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.id()).collect();
+    delivered.sort_unstable();
+    delivered.dedup();
+    assert_eq!(delivered.len(), 21, "nothing is lost, whoever goes");
+}
+
+#[test]
+fn topics_that_are_missing_and_must_not_be_made_are_named_before_anything_starts() {
+    let mut home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    home.set("KAFKA_AUTO_CREATE_TOPICS", "false");
+    let refused = home.run("up --json");
+    let problem = &refused.json()["problems"][0];
+    assert_eq!((refused.code, text(problem, "/code")), (1, "HOOK0213"));
+    for topic in ["webhooks.core", "webhooks.dlq", "webhooks.github"] {
+        assert!(text(problem, "/message").contains(&format!("topic {topic} does not exist")), "{problem}");
+    }
+    home.set("KAFKA_AUTO_CREATE_TOPICS", "true");
+    let pipeline = home.up();
+    pipeline.accept(&sign::issue(1, "delivery-1"));
+    poll_until("it is delivered", || home.lines_of("events.jsonl").len() == 1);
+}
+
+#[test]
+fn pipelines_with_different_namespaces_see_nothing_of_each_other() {
+    let contract = Contract::new().file_output("file", "events.jsonl");
+    let homes = [Home::new(&contract), Home::new(&contract)];
+    let pipelines = homes.each_ref().map(Home::up);
+    let ids = [1, 2].map(|number| pipelines[number - 1].accept(&sign::issue(1, &format!("delivery-{number}"))));
+    for (home, id) in homes.iter().zip(&ids) {
+        poll_until("it is delivered", || !home.lines_of("events.jsonl").is_empty());
+        let lines = home.lines_of("events.jsonl");
+        assert_eq!(lines.iter().map(|line| text(line, "/id")).collect::<Vec<_>>(), [id.as_str()]);
+    }
+}
