@@ -92,9 +92,10 @@ json_list() {
   printf '[%s]' "$*"
 }
 
-# An assignment that a shell takes, and an env file where the value needs no quotes.
+# An assignment that a shell takes, and also `env $(…)` and an env file where the value needs no quotes. (%q alone would put
+# a backslash before each comma.)
 assignment() {
-  printf '%s=%q\n' "$1" "$2"
+  if [[ "$2" =~ ^[A-Za-z0-9_.,:/@+=-]+$ ]]; then printf '%s=%s\n' "$1" "$2"; else printf '%s=%q\n' "$1" "$2"; fi
 }
 
 # A value in a Java properties file.

@@ -129,8 +129,10 @@ service_down() {
 down() {
   name="$1"
   find_instance "$1"
-  [[ -f "$instance/options" ]] || { say "kafka \`$name\` is not there"; return; }
+  [[ -d "$instance" ]] || { say "kafka \`$name\` is not there"; return; }
   lock "$name"
+  # An `up` that failed before it started anything leaves a folder without options.
+  [[ -f "$instance/options" ]] || { remove_instance "$instance" && say "removed what was left of kafka \`$name\`"; return; }
   options_load
   if [[ "$is_kept" == yes ]]; then
     selected="$(nodes | xargs)" timeout=30

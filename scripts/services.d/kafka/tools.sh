@@ -98,7 +98,7 @@ service_check() {
 # Writes a record and reads the one at its offset, of which $written is the count: round_trip TOPIC LISTENER MECHANISM
 round_trip() {
   local line="$2 $3 $RANDOM" offset="$written"
-  echo "$line" | tool "$2" "$3" console-producer --sync --topic "$1" >/dev/null || return
+  echo "$line" | tool "$2" "$3" console-producer --sync --timeout 0 --topic "$1" >/dev/null || return
   written=$((written + 1))
   [[ "$(tool "$2" "$3" console-consumer --topic "$1" --partition 0 --offset "$offset" --max-messages 1 \
     --timeout-ms 30000 </dev/null 2>"$instance/check.log")" == "$line" ]] || { cat "$instance/check.log" >&2 && return 1; }
