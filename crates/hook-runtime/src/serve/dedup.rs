@@ -35,6 +35,15 @@ pub(crate) fn keys(plan: &DedupPlan, source: &SourceName, delivery: &Delivery<'_
     }
 }
 
+/// Whether copies of an event without an ordering key meet in the partition of the delivery's id; else in that of its body.
+pub(crate) fn copies_share_their_id(plan: &DedupPlan, id: &DeliveryId) -> bool {
+    match plan.by {
+        DedupBy::Body => false,
+        DedupBy::Delivery => id.is_signed,
+        DedupBy::DeliveryIdOnly => true,
+    }
+}
+
 /// Sixteen bytes of SHA-256 over what identifies the delivery; no field can run into the next.
 fn digest(source: &SourceName, kind: &str, value: &[u8]) -> [u8; 16] {
     let mut hasher = Sha256::new();
@@ -75,6 +84,16 @@ mod tests {
         assert_eq!(first.len(), 2);
         assert_ne!(first[0], captured[0]);
         assert_eq!(first[1], captured[1]);
+    }
+
+    #[test]
+    fn copies_meet_where_they_are_told() {
+        let share = |by, is_signed| {
+            let plan = DedupPlan { by, window: Duration::from_secs(60) };
+            copies_share_their_id(&plan, &DeliveryId { value: "a".into(), is_signed })
+        };
+        assert!(share(DedupBy::Delivery, true) && share(DedupBy::DeliveryIdOnly, false));
+        assert!(!share(DedupBy::Delivery, false) && !share(DedupBy::Body, true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hook_contract::plan::{Plan, ServeRoute};
 use hook_core::{
     BoxFuture,
@@ -18,7 +19,7 @@ use hook_core::{
     payload::Payload,
     ports::{
         ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
-        log::{Append, Appended, DedupKey, Log, LogError},
+        log::{Append, Appended, DedupKey, Log, LogError, NewRecord},
         plugin::{Draft, Plugin, Verdict},
         verifier::{Claim, Refusal},
     },
@@ -189,7 +190,7 @@ impl Serve {
         event: Admitted,
         topics: Vec<TopicName>,
     ) -> Result<Accepted, Refused> {
-        let Admitted { header, payload, dedup } = event;
+        let Admitted { header, payload, dedup, record_key } = event;
         let cooldown = source.cooldown.as_ref().zip(header.meta.route_key.as_deref());
         let ticket = match cooldown.map(|(cooldown, key)| (cooldown, cooldown.enter(key, &dedup, Instant::now()))) {
             Some((_, Entry::Waits)) => {
@@ -201,7 +202,11 @@ impl Serve {
         };
         let give_back = |ticket: Option<(&Cooldown, _)>| ticket.map(|(cooldown, ticket)| cooldown.leave(ticket));
         let envelope = Envelope { header, payload };
-        let records = topics.iter().map(|topic| envelope.to_record(topic.clone())).collect();
+        let record = |topic: &TopicName| {
+            let record = envelope.to_record(topic.clone());
+            NewRecord { key: record.key.or_else(|| Some(record_key.clone())), ..record }
+        };
+        let records = topics.iter().map(record).collect();
         let id = envelope.header.id;
         let append = Append { records, id: id.to_bytes(), dedup, commit: None };
         match self.log.append(append).await {
@@ -288,6 +293,8 @@ struct Admitted {
     header: EventHeader,
     payload: Payload,
     dedup: Vec<DedupKey>,
+    /// The key of its records where it has no order to keep: copies of it share a partition.
+    record_key: Bytes,
 }
 
 impl Admitted {
@@ -317,7 +324,10 @@ impl Admitted {
             received_at: raw.received_at,
         };
         let dedup = dedup::keys(&source.plan.dedup, &header.source, &delivery);
-        Self { header, payload: draft.payload, dedup }
+        let id = delivery.id.filter(|id| dedup::copies_share_their_id(&source.plan.dedup, id));
+        let shared = if id.is_some() { &header.meta.delivery_id } else { &header.meta.body_sha256 };
+        let record_key = format!("{}:{}", header.source, shared.as_deref().unwrap_or_default());
+        Self { header, payload: draft.payload, dedup, record_key: record_key.into() }
     }
 }
 
