@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hook_contract::plan::RelayPlan;
 use hook_core::{
     names::{CursorName, Glob, TopicName},
-    ports::log::{Append, Commit, Cursor, From, Log, LogError, NewRecord, Record, TopicFilter},
+    ports::log::{Append, Commit, Cursor, From, Log, LogError, NewRecord, Position, Record, TopicFilter},
     stop::Stop,
 };
 use tracing::{debug, warn};
@@ -37,16 +37,15 @@ pub(crate) async fn run(
             () = &mut stop => return Ok(()),
             records = subscription.next(BATCH) => records?,
         };
-        let done: Vec<_> = records.iter().map(|record| record.position.clone()).collect();
-        let batch = Append {
-            records: records.iter().map(|record| bridged(record, &output)).collect(),
-            commit: Some(Commit { cursor: cursor.name.clone(), done }),
-            ..Append::default()
-        };
+        let mut records = records;
         // A batch that was begun is finished, also when the stop has come: only then is its progress certain.
-        while let Err(error) = log.append(batch.clone()).await {
+        while let Err(error) = log.append(batch(&cursor, &output, &records)).await {
             match error {
                 LogError::Unavailable(_) => warn!(%error, "relay waits for the log"),
+                LogError::Revoked(gone) => {
+                    records = without(records, &gone);
+                    continue;
+                }
                 _ => return Err(error),
             }
             tokio::select! {
@@ -59,6 +58,23 @@ pub(crate) async fn run(
     }
 }
 
+/// The records in the output, and their progress.
+fn batch(cursor: &Cursor, output: &TopicName, records: &[Record]) -> Append {
+    let done = records.iter().map(|record| record.position.clone()).collect();
+    Append {
+        records: records.iter().map(|record| bridged(record, output)).collect(),
+        commit: Some(Commit { cursor: cursor.name.clone(), done }),
+        ..Append::default()
+    }
+}
+
+/// What is left of a batch when partitions have gone to another relay, which bridges what was in them.
+fn without(mut records: Vec<Record>, gone: &[(TopicName, u32)]) -> Vec<Record> {
+    let is_gone = |at: &Position| gone.iter().any(|(topic, number)| *topic == at.topic && *number == at.partition);
+    records.retain(|record| !is_gone(&record.position));
+    records
+}
+
 /// The same record in another topic: id, time and bytes stay.
 fn bridged(record: &Record, output: &TopicName) -> NewRecord {
     NewRecord {
@@ -67,5 +83,30 @@ fn bridged(record: &Record, output: &TopicName) -> NewRecord {
         time: record.time,
         header: record.header.clone(),
         body: record.body.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use hook_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_has_gone_to_another_relay_is_left_to_it() {
+        let topic = |name: &str| TopicName::new(name).expect("a topic");
+        let record = |name: &str, partition, offset| Record {
+            position: Position { topic: topic(name), partition, offset },
+            key: None,
+            time: Timestamp::UNIX_EPOCH,
+            header: Bytes::new(),
+            body: Bytes::new(),
+        };
+        let records = vec![record("a", 0, 5), record("a", 1, 5), record("b", 0, 5), record("a", 0, 6)];
+        let left = without(records, &[(topic("a"), 0), (topic("b"), 1)]);
+        let left: Vec<_> =
+            left.iter().map(|record| (record.position.topic.as_str(), record.position.partition)).collect();
+        assert_eq!(left, [("a", 1), ("b", 0)]);
     }
 }
