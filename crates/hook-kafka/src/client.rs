@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hook_core::{clock::SharedClock, names::CursorName};
+use hook_core::{Timestamp, clock::SharedClock, names::CursorName};
 use rdkafka::{
     ClientConfig, ClientContext,
     client::OAuthToken,
@@ -117,6 +117,10 @@ impl Clients {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn context(&self) -> Context {

@@ -86,7 +86,7 @@ pub(crate) fn unlist<T>(
     value: impl Fn(&rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> T,
 ) -> Vec<(Partition, T)> {
     let of = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-        let topic = names.topic_of(element.topic())?;
+        let topic = names.any_topic_of(element.topic())?;
         Some(((topic, element.partition().unsigned_abs()), value(element)))
     };
     list.elements().iter().filter_map(of).collect()

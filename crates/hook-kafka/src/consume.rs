@@ -30,6 +30,7 @@ use crate::{
     error::unavailable,
     marks,
     names::Names,
+    restore::{self, Memory},
     subscription::{Marks, Shared},
     view::{Partition, View},
     wire,
@@ -53,6 +54,7 @@ struct Member {
     view: Arc<View>,
     names: Names,
     release_timeout: Duration,
+    memory: Option<Memory>,
 }
 
 type MemberConsumer = BaseConsumer<Member>;
@@ -65,6 +67,7 @@ pub(crate) fn run(clients: &Clients, cursor: &Cursor, shared: &Arc<Shared>, view
         view: Arc::clone(view),
         names: clients.names.clone(),
         release_timeout: clients.settings().release_timeout,
+        memory: Memory::of(clients, &cursor.name),
     };
     match MemberConsumer::from_config_and_context(&clients.member(&cursor.name), member) {
         Ok(consumer) => Consuming::new(&consumer, cursor, shared, view).run(),
@@ -159,7 +162,7 @@ impl<'a> Consuming<'a> {
 
     fn take_in(&self, message: &rdkafka::message::BorrowedMessage<'_>) {
         if let Some(topic) = self.consumer.context().names.topic_of(message.topic()) {
-            self.shared.take_in(wire::decode(topic, message));
+            self.shared.take_in(wire::decode(topic, message), &wire::dedup(message));
         }
     }
 
@@ -257,7 +260,8 @@ impl Member {
             self.shared.set_member(consumer.group_metadata());
             return consumer.incremental_assign(list);
         }
-        let found = consumer.committed_offsets(list.clone(), PATIENCE)?;
+        // Offsets of a transaction that has not ended are waited for.
+        let found = consumer.committed_offsets(list.clone(), restore::PATIENCE)?;
         let committed = cluster::committed_of(&self.names, &found)?;
         let oldest = oldest(consumer, &self.names, list)?;
         let mut parts = Vec::new();
@@ -278,7 +282,17 @@ impl Member {
                 self.view.set_progress(&self.shared.cursor, partition, progress);
             }
         }
+        let restored = match &self.memory {
+            Some(memory) => {
+                let partitions: Vec<_> = parts.iter().map(|(partition, _)| partition.clone()).collect();
+                Some((memory.restore(&partitions)?, memory.window))
+            }
+            None => None,
+        };
         self.shared.assign(parts);
+        if let Some((restored, window)) = restored {
+            self.shared.remember(restored, window);
+        }
         self.shared.set_member(consumer.group_metadata());
         consumer.incremental_assign(&assigned)
     }

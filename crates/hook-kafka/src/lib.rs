@@ -16,12 +16,14 @@
 //! | `transaction` | records and progress, both or neither |
 //! | `cursors` | makes and deletes groups |
 //! | `subscription`, `consume` | a member of a group: its state, and its thread |
+//! | `copies`, `restore` | what the relay remembers of events, and how that comes back |
 //! | `read`, `scan` | single records; once through |
 //! | `log` | [`KafkaLog`]: the port |
 
 mod client;
 mod cluster;
 mod consume;
+mod copies;
 mod cursors;
 mod error;
 mod log;
@@ -30,6 +32,7 @@ mod names;
 mod produce;
 mod read;
 mod refresh;
+mod restore;
 mod scan;
 pub mod settings;
 mod subscription;

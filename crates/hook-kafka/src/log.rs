@@ -140,6 +140,11 @@ impl KafkaLog {
         self.view.brokers()
     }
 
+    /// How many copies of events were not delivered since the log was opened.
+    pub fn removed_copies(&self) -> u64 {
+        self.view.removed_copies()
+    }
+
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,9 +155,9 @@ impl KafkaLog {
 
     async fn append_batch(&self, batch: Append) -> Result<Appended, LogError> {
         self.must_be_open()?;
-        let Append { records, commit, .. } = batch;
+        let Append { records, commit, dedup, .. } = batch;
         let Some(commit) = commit else {
-            let encoded = encode(&records)?;
+            let encoded = encode(&records, &dedup)?;
             self.topics.ensure(&records).await?;
             let sent = self.producer.send(&records, encoded);
             return sent.await.map_err(|_| LogError::Closed)?.map(Appended::Stored);

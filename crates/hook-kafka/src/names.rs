@@ -5,6 +5,9 @@ use hook_core::names::{CursorName, TopicName};
 /// Keeps a record of every cursor that exists: a position in it is committed for each. Never seen through the port.
 const CURSORS: &str = "hook.cursors";
 
+/// How topics begin that hold what tells copies, one for each cursor that removes them.
+const DEDUP: &str = "hook.dedup.";
+
 /// Puts the namespace before names, and takes it away.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
@@ -21,15 +24,24 @@ impl Names {
         format!("{}{CURSORS}", self.namespace)
     }
 
+    /// The topic of what tells copies to a cursor.
+    pub(crate) fn dedup(cursor: &CursorName) -> Option<TopicName> {
+        TopicName::new(format!("{DEDUP}{cursor}")).ok()
+    }
+
     pub(crate) fn topic(&self, topic: &TopicName) -> String {
         format!("{}{topic}", self.namespace)
     }
 
     /// The topic of that name on the cluster; `None` where it is not one of those that are seen.
     pub(crate) fn topic_of(&self, name: &str) -> Option<TopicName> {
-        let name = name.strip_prefix(&self.namespace)?;
-        let is_internal = name == CURSORS || name.starts_with("__");
-        TopicName::new(name).ok().filter(|_| !is_internal)
+        let is_internal = |name: &str| name == CURSORS || name.starts_with(DEDUP) || name.starts_with("__");
+        self.any_topic_of(name).filter(|topic| !is_internal(topic.as_str()))
+    }
+
+    /// The same, also of those that are not seen; `None` where it is not in the namespace.
+    pub(crate) fn any_topic_of(&self, name: &str) -> Option<TopicName> {
+        TopicName::new(name.strip_prefix(&self.namespace)?).ok()
     }
 
     pub(crate) fn group(&self, cursor: &CursorName) -> String {
@@ -67,6 +79,9 @@ mod tests {
         assert_eq!(names.topic_of(&names.topic(&topic)), Some(topic));
         assert_eq!(names.topic_of("webhooks.core"), None);
         assert_eq!(names.topic_of(&names.cursors()), None);
+        let dedup = Names::dedup(&CursorName::new("app.relay").unwrap()).unwrap();
+        assert_eq!(names.topic_of(&names.topic(&dedup)), None);
+        assert_eq!(names.any_topic_of(&names.topic(&dedup)), Some(dedup));
         assert_eq!(Names::new("").topic_of("__consumer_offsets"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hook_core::{
     names::TopicName,
-    ports::log::{LogError, NewRecord, Position},
+    ports::log::{DedupKey, LogError, NewRecord, Position},
 };
 use rdkafka::{
     ClientConfig, ClientContext, Message,
@@ -130,7 +130,7 @@ impl Producer {
     /// Sends a record that nobody waits for; `false` where there is no room.
     pub(crate) fn note(&self, record: &NewRecord, all: Arc<watch::Sender<()>>) -> bool {
         let report = Report::Note { topic: record.topic.clone(), _all: all };
-        self.send_one(record, &wire::encode(record), Box::new(report)).is_ok()
+        self.send_one(record, &wire::encode(record, &[]), Box::new(report)).is_ok()
     }
 
     fn send_one(&self, record: &NewRecord, encoded: &Encoded, report: Box<Report>) -> Result<(), Refused> {
@@ -161,6 +161,9 @@ impl Producer {
         if let Some(key) = &record.key {
             message = message.key(&key[..]);
         }
+        if let Some(partition) = encoded.partition {
+            message = message.partition(partition);
+        }
         native.send(message).map_err(|(error, message)| (error, message.delivery_opaque))
     }
 }
@@ -181,9 +184,9 @@ impl Drop for Producer {
     }
 }
 
-/// Lays records out, and refuses those that no topic takes.
-pub(crate) fn encode(records: &[NewRecord]) -> Result<Vec<Encoded>, LogError> {
-    let encoded: Vec<_> = records.iter().map(wire::encode).collect();
+/// Lays records out, with the keys by which copies of them are told, and refuses those that no topic takes.
+pub(crate) fn encode(records: &[NewRecord], dedup: &[DedupKey]) -> Result<Vec<Encoded>, LogError> {
+    let encoded: Vec<_> = records.iter().map(|record| wire::encode(record, dedup)).collect();
     match encoded.iter().find(|encoded| encoded.size > MOST_RECORD) {
         Some(large) => Err(LogError::TooLarge { bytes: large.size, limit: MOST_RECORD }),
         None => Ok(encoded),
@@ -291,7 +294,7 @@ mod tests {
             body: Bytes::from_static(b"body"),
         };
         let records = [record];
-        let send = || async { producer.send(&records, encode(&records).unwrap()).await.unwrap() };
+        let send = || async { producer.send(&records, encode(&records, &[]).unwrap()).await.unwrap() };
         send().await.unwrap();
         let before = producer.native();
         let lost = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER];

@@ -80,6 +80,10 @@ impl Reading {
         Ok(parts)
     }
 
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// Lets go of what is being read.
     pub(crate) fn end(&self) {
         // A list without partitions is always taken.

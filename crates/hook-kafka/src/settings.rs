@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use hook_core::{names::TopicName, secret::Secret};
+use hook_core::{
+    names::{CursorName, TopicName},
+    secret::Secret,
+};
 use thiserror::Error;
 
 use crate::client;
@@ -26,6 +29,8 @@ pub struct Settings {
     /// The name of this process among others: `group.instance.id`, and the base of `transactional.id`. Two processes that
     /// run at once must not share one. `None` is for commands that come and go.
     pub instance_id: Option<String>,
+    /// What removes copies of events here; `None` where this process runs no relay.
+    pub deduplication: Option<Deduplication>,
     /// How many cursors this process is going to subscribe to: they share `fetch_memory`.
     pub consumers: usize,
     /// Bytes that may be fetched and not be taken yet, over all consumers.
@@ -54,6 +59,7 @@ impl Settings {
             security: Security::default(),
             topics: Topics::default(),
             instance_id: None,
+            deduplication: None,
             consumers: 8,
             fetch_memory: 64 << 20,
             producer_queue: MOST_PRODUCER_QUEUE,
@@ -91,6 +97,23 @@ impl Settings {
         self.topics.find_problems(&mut problems);
         client::find_problems(self, &mut problems);
         problems
+    }
+}
+
+/// A cursor to which a copy of what it has delivered is never delivered. Its progress is committed by appends alone: what tells
+/// copies is written down with them.
+#[derive(Debug, Clone)]
+pub struct Deduplication {
+    /// The relay's cursor.
+    pub cursor: CursorName,
+    /// So long a copy is recognised at most.
+    pub window: Duration,
+}
+
+impl Deduplication {
+    /// For a day.
+    pub fn of(cursor: CursorName) -> Self {
+        Self { cursor, window: Duration::from_secs(24 * 3600) }
     }
 }
 

@@ -16,13 +16,17 @@ use std::{
 use hook_core::{
     BoxFuture,
     names::CursorName,
-    ports::log::{LogError, Position, Record, Revocation, Revocations, Subscription},
+    ports::log::{DedupKey, LogError, Position, Record, Revocation, Revocations, Subscription},
     progress::Progress,
 };
 use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::Notify;
 
-use crate::view::{Partition, View, partition_of};
+use crate::{
+    copies::{Entry, Remembered},
+    restore::Restored,
+    view::{Partition, View, partition_of},
+};
 
 /// So many records wait for the reader at most.
 const MOST_WAITING: usize = 512;
@@ -60,6 +64,10 @@ struct State {
     ended: Option<LogError>,
     must_stop: bool,
     is_over: bool,
+    /// So long a copy is one at most.
+    window_ms: i64,
+    /// How many partitions the topic of what tells copies has.
+    memory_partitions: u32,
 }
 
 /// A partition that is ours now.
@@ -70,6 +78,8 @@ struct Part {
     /// Records below were handed to the reader since the partition became ours.
     delivered_to: u64,
     is_dirty: bool,
+    /// By what copies are told; `None` where they are delivered.
+    remembered: Option<Remembered>,
 }
 
 /// Progress to be committed for a partition.
@@ -78,11 +88,19 @@ pub(crate) type Marks = Vec<(Partition, Progress)>;
 /// What a transaction may commit.
 pub(crate) enum Claim {
     /// This, under this membership.
-    Marks(Marks, Arc<ConsumerGroupMetadata>),
+    Taken(Taken),
     /// Nothing: these partitions are not ours any more.
     Revoked(Vec<Partition>),
     /// Nothing is to be committed.
     Nothing,
+}
+
+/// Progress that a transaction commits.
+pub(crate) struct Taken {
+    pub(crate) marks: Marks,
+    pub(crate) member: Arc<ConsumerGroupMetadata>,
+    /// What tells copies of what is done, and the partition in which it is written down.
+    pub(crate) keys: Vec<(Partition, Entry, u32)>,
 }
 
 impl Shared {
@@ -115,8 +133,20 @@ impl Shared {
         let mut state = self.state();
         for (partition, progress) in parts {
             let read_to = progress.watermark();
-            let part = Part { progress, read_to, delivered_to: read_to, is_dirty: false };
+            let part = Part { progress, read_to, delivered_to: read_to, is_dirty: false, remembered: None };
             state.parts.insert(partition, part);
+        }
+    }
+
+    /// Copies of what is remembered are not delivered from now on.
+    pub(crate) fn remember(&self, restored: Restored, window: Duration) {
+        let mut state = self.state();
+        state.window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        state.memory_partitions = restored.partitions;
+        for (partition, remembered) in restored.remembered {
+            if let Some(part) = state.parts.get_mut(&partition) {
+                part.remembered = Some(remembered);
+            }
         }
     }
 
@@ -162,11 +192,12 @@ impl Shared {
         partitions.iter().for_each(|partition| drop(state.parts.remove(partition)));
     }
 
-    /// Takes a record in that was fetched.
-    pub(crate) fn take_in(&self, record: Record) {
+    /// Takes a record in that was fetched, with the keys by which copies of it are told.
+    pub(crate) fn take_in(&self, record: Record, dedup: &[DedupKey]) {
         let partition = partition_of(&record.position);
         let offset = record.position.offset;
         let mut state = self.state();
+        let window_ms = state.window_ms;
         let Some(part) = state.parts.get_mut(&partition) else { return };
         if offset < part.read_to {
             return;
@@ -175,6 +206,14 @@ impl Shared {
         part.progress.finish(part.read_to..offset);
         part.read_to = offset + 1;
         if part.progress.is_done(offset) {
+            return;
+        }
+        let remembered = part.remembered.as_mut();
+        if remembered.is_some_and(|remembered| remembered.is_copy(offset, record.time, dedup, window_ms)) {
+            part.progress.finish(offset..offset + 1);
+            part.is_dirty = true;
+            self.view.set_progress(&self.cursor, &partition, &part.progress);
+            self.view.remove_copy();
             return;
         }
         state.bytes += size(&record);
@@ -267,11 +306,15 @@ impl Shared {
         let state = self.state();
         let mut gone = Vec::new();
         let mut marks: BTreeMap<Partition, Progress> = BTreeMap::new();
+        let mut keys = Vec::new();
         for position in done {
             let partition = partition_of(position);
             let part = state.parts.get(&partition).filter(|part| position.offset < part.delivered_to);
             match part {
                 Some(part) => {
+                    let pending = part.remembered.as_ref().map_or(&[][..], |all| all.pending(position.offset));
+                    let number = partition.1 % state.memory_partitions.max(1);
+                    keys.extend(pending.iter().map(|entry| (partition.clone(), *entry, number)));
                     let progress = marks.entry(partition).or_insert_with(|| part.progress.clone());
                     progress.finish(position.offset..position.offset + 1);
                 }
@@ -284,15 +327,21 @@ impl Shared {
         match &state.member {
             _ if !gone.is_empty() => Claim::Revoked(gone),
             _ if marks.is_empty() => Claim::Nothing,
-            Some(member) => Claim::Marks(marks.into_iter().collect(), Arc::clone(member)),
+            Some(member) => {
+                Claim::Taken(Taken { marks: marks.into_iter().collect(), member: Arc::clone(member), keys })
+            }
             None => Claim::Revoked(marks.into_keys().collect()),
         }
     }
 
     /// A transaction has committed this.
-    pub(crate) fn confirm(&self, marks: &Marks) {
+    pub(crate) fn confirm(&self, taken: &Taken) {
         let mut state = self.state();
-        for (partition, committed) in marks {
+        for (partition, entry, _) in &taken.keys {
+            let remembered = state.parts.get_mut(partition).and_then(|part| part.remembered.as_mut());
+            remembered.into_iter().for_each(|remembered| remembered.written(entry.offset));
+        }
+        for (partition, committed) in &taken.marks {
             if let Some(part) = state.parts.get_mut(partition) {
                 part.progress.raise(committed.watermark());
                 committed.above().iter().for_each(|range| part.progress.finish(range));
@@ -314,6 +363,7 @@ impl Shared {
             let Some(part) = part else { continue };
             part.progress.finish(position.offset..position.offset + 1);
             part.is_dirty = true;
+            part.remembered.iter_mut().for_each(|remembered| remembered.written(position.offset));
             if !touched.contains(&partition) {
                 touched.push(partition);
             }
@@ -495,7 +545,7 @@ mod tests {
     #[test]
     fn what_lies_between_records_is_done_with_them() {
         let shared = assigned(Progress::at(3));
-        [3, 4, 7].into_iter().for_each(|offset| shared.take_in(record(offset)));
+        [3, 4, 7].into_iter().for_each(|offset| shared.take_in(record(offset), &[]));
         assert_eq!(offsets(&shared.take(9).unwrap()), [3, 4, 7]);
         shared.commit(&[position(3), position(4)]).unwrap();
         assert_eq!(progress(&shared).watermark(), 7);
@@ -508,14 +558,14 @@ mod tests {
         let mut progress = Progress::at(0);
         progress.finish(1..3);
         let shared = assigned(progress);
-        (0..5).for_each(|offset| shared.take_in(record(offset)));
+        (0..5).for_each(|offset| shared.take_in(record(offset), &[]));
         assert_eq!(offsets(&shared.take(9).unwrap()), [0, 3, 4]);
     }
 
     #[test]
     fn nothing_is_committed_for_what_was_taken_away_or_not_delivered() {
         let shared = assigned(Progress::at(0));
-        (0..3).for_each(|offset| shared.take_in(record(offset)));
+        (0..3).for_each(|offset| shared.take_in(record(offset), &[]));
         assert_eq!(offsets(&shared.take(2).unwrap()), [0, 1]);
         shared.commit(&[position(2)]).unwrap();
         assert!(shared.take_dirty().is_empty());
@@ -535,7 +585,7 @@ mod tests {
     #[test]
     fn a_transaction_claims_only_what_is_ours() {
         let shared = assigned(Progress::at(0));
-        (0..2).for_each(|offset| shared.take_in(record(offset)));
+        (0..2).for_each(|offset| shared.take_in(record(offset), &[]));
         shared.take(9).unwrap();
         assert!(matches!(shared.claim(&[position(5)]), Claim::Nothing), "what does not exist cannot be done");
         shared.forget(&[partition()]);

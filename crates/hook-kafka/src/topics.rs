@@ -14,9 +14,11 @@ use rdkafka::{
 use tracing::info;
 
 use crate::{
-    client::{Clients, Context, MOST_RECORD},
-    cluster::{PATIENCE, Shape},
+    client::{Clients, Context, MOST_RECORD, connect},
+    cluster::{self, PATIENCE, Shape},
     error::{TopicProblem, unavailable},
+    names::Names,
+    settings::Deduplication,
     view::View,
 };
 
@@ -87,7 +89,30 @@ impl Topics {
                 None => problems.extend(self.make(topic).await.err()),
             }
         }
+        problems.extend(self.make_dedup().await.err());
         problems
+    }
+
+    /// Makes the topic of what tells copies, where this process removes them.
+    async fn make_dedup(&self) -> Result<(), TopicProblem> {
+        let settings = self.clients.settings();
+        let Some(Deduplication { cursor, window }) = &settings.deduplication else { return Ok(()) };
+        let Some(topic) = Names::dedup(cursor) else { return Ok(()) };
+        let failed = |reason: String| TopicProblem::NotMade { topic: topic.clone(), reason };
+        let (clients, name) = (self.clients.clone(), self.clients.names.topic(&topic));
+        let is_there = {
+            let name = name.clone();
+            let look = move || cluster::describe_one(&connect(&clients.reader(), clients.context())?, &name);
+            tokio::task::spawn_blocking(look).await.map_err(|error| failed(error.to_string()))?
+        };
+        if is_there.map_err(|error| failed(error.to_string()))?.is_some() {
+            return Ok(());
+        }
+        if !settings.topics.auto_create {
+            return Err(TopicProblem::Missing(topic));
+        }
+        // A key is read back within the window, and is of no use after it.
+        create(&self.clients, &name, settings.topics.partitions, Some(*window), "compact,delete").await.map_err(failed)
     }
 
     fn find_problems(&self, topic: &TopicName, shape: Shape, problems: &mut Vec<TopicProblem>) {

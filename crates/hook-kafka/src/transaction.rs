@@ -14,7 +14,6 @@ use hook_core::{
     ports::log::{LogError, NewRecord, Position},
 };
 use rdkafka::{
-    consumer::ConsumerGroupMetadata,
     error::{KafkaError, KafkaResult},
     producer::Producer as _,
 };
@@ -23,11 +22,15 @@ use tracing::{info, warn};
 
 use crate::{
     client::{Clients, TRANSACTION_TIMEOUT},
+    cluster,
     consume::committing,
+    copies,
     error::unavailable,
+    names::Names,
     produce::{Producer, encode},
-    subscription::{Claim, Marks, Shared},
+    subscription::{Claim, Shared, Taken},
     view::View,
+    wire::{self, Encoded},
 };
 
 /// So many appends wait for their turn.
@@ -97,26 +100,27 @@ enum Failed {
 
 impl Worker {
     fn append(&mut self, job: &Job) -> Result<Vec<Position>, LogError> {
-        let encoded = encode(&job.records)?;
         let subscription = Arc::clone(&job.subscription);
         // Nothing else is committed for this cursor meanwhile, and its partitions stay.
         let turn = subscription.turn();
-        let (marks, member) = match subscription.claim(&job.done) {
+        let taken = match subscription.claim(&job.done) {
             Claim::Revoked(partitions) => return Err(LogError::Revoked(partitions)),
-            Claim::Marks(marks, member) => (marks, Some(member)),
-            Claim::Nothing => (Vec::new(), None),
+            Claim::Taken(taken) => Some(taken),
+            Claim::Nothing => None,
         };
-        if job.records.is_empty() && marks.is_empty() {
+        if job.records.is_empty() && taken.is_none() {
             return Ok(Vec::new());
         }
+        let (records, encoded) = self.lay_out(&job.records, taken.as_ref())?;
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.connect().map_err(unavailable)?,
         };
-        let result = transact(&producer, &self.clients, &job.records, encoded, &marks, member.as_deref());
+        let result = transact(&producer, &self.clients, &records, encoded, taken.as_ref());
         match result {
-            Ok(positions) => {
-                subscription.confirm(&marks);
+            Ok(mut positions) => {
+                positions.truncate(job.records.len());
+                taken.iter().for_each(|taken| subscription.confirm(taken));
                 for position in &positions {
                     self.view.raise_end(&(position.topic.clone(), position.partition), position.offset + 1);
                 }
@@ -136,9 +140,30 @@ impl Worker {
                 subscription.end(error);
                 drop(turn);
                 drop(producer);
-                Err(LogError::Revoked(marks.into_iter().map(|(partition, _)| partition).collect()))
+                let marks = taken.into_iter().flat_map(|taken| taken.marks);
+                Err(LogError::Revoked(marks.map(|(partition, _)| partition).collect()))
             }
         }
+    }
+
+    /// The records of an append, and behind them what tells copies of what it commits.
+    fn lay_out(
+        &self,
+        records: &[NewRecord],
+        taken: Option<&Taken>,
+    ) -> Result<(Vec<NewRecord>, Vec<Encoded>), LogError> {
+        let mut encoded = encode(records, &[])?;
+        let mut records = records.to_vec();
+        let memory = taken.filter(|taken| !taken.keys.is_empty()).zip(Names::dedup(&self.cursor));
+        if let Some((taken, topic)) = memory {
+            let now = self.clients.now();
+            for (source, entry, partition) in &taken.keys {
+                let record = copies::record(&topic, source, entry, now);
+                encoded.push(Encoded { partition: Some(cluster::number(*partition)), ..wire::encode(&record, &[]) });
+                records.push(record);
+            }
+        }
+        Ok((records, encoded))
     }
 
     fn connect(&self) -> KafkaResult<Producer> {
@@ -157,9 +182,8 @@ fn transact(
     producer: &Producer,
     clients: &Clients,
     records: &[NewRecord],
-    encoded: Vec<crate::wire::Encoded>,
-    marks: &Marks,
-    member: Option<&ConsumerGroupMetadata>,
+    encoded: Vec<Encoded>,
+    taken: Option<&Taken>,
 ) -> Result<Vec<Position>, Failed> {
     let native = producer.native();
     let gone = |error: KafkaError| Failed::Aborted(unavailable(error));
@@ -175,7 +199,7 @@ fn transact(
         Ok(Err(error)) => return Err(abort(error)),
         Err(_) => return Err(abort(LogError::Closed)),
     };
-    if let Some(member) = member {
+    if let Some(Taken { marks, member, .. }) = taken {
         let offsets = committing(&clients.names, marks);
         retried(|| native.send_offsets_to_transaction(&offsets, member, CALL))
             .map_err(|error| abort(unavailable(error)))?;

@@ -42,6 +42,7 @@ struct State {
     dropped_records: u64,
     dropped_notes: u64,
     damage: Vec<String>,
+    removed_copies: u64,
 }
 
 /// The offsets of a partition: the oldest that is kept, and the one that the next record gets at the earliest.
@@ -178,6 +179,14 @@ impl View {
 
     pub(crate) fn drop_note(&self) {
         self.state().dropped_notes += 1;
+    }
+
+    pub(crate) fn remove_copy(&self) {
+        self.state().removed_copies += 1;
+    }
+
+    pub(crate) fn removed_copies(&self) -> u64 {
+        self.state().removed_copies
     }
 
     /// Notes records that the brokers have and nobody can read.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `hook.header` | the record's header, byte for byte |
 //! | `hook.body` | `START+LENGTH` of the body within the value, in decimal; absent where the value is the body |
+//! | `hook.dedup` | by which copies of the event are told: 24 bytes for each key, 16 of it and 8 until when, in milliseconds |
 //!
 //! A record without `hook.header` is somebody else's. Where its value is an `EventEnvelope`, it is read as one; otherwise its
 //! header is empty and its body is the value, which no role takes for an event.
@@ -21,7 +22,7 @@ use hook_core::{
     event::EventId,
     names::{EventType, SourceName, TopicName},
     payload::Payload,
-    ports::log::{NewRecord, Position, Record},
+    ports::log::{DedupKey, NewRecord, Position, Record},
 };
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use serde::Deserialize;
@@ -29,6 +30,8 @@ use serde_json::value::RawValue;
 
 const HEADER: &str = "hook.header";
 const BODY: &str = "hook.body";
+const DEDUP: &str = "hook.dedup";
+const DEDUP_KEY: usize = 24;
 /// What a record needs beside its key, value and header.
 const FRAME: usize = 128;
 
@@ -37,26 +40,31 @@ pub(crate) struct Encoded {
     pub(crate) value: Bytes,
     pub(crate) headers: OwnedHeaders,
     pub(crate) timestamp_ms: i64,
+    /// Where it goes; `None` where the key decides.
+    pub(crate) partition: Option<i32>,
     /// About how many bytes the whole record takes.
     pub(crate) size: usize,
 }
 
-/// Lays a record out.
-pub(crate) fn encode(record: &NewRecord) -> Encoded {
+/// Lays a record out, with the keys by which copies of it are told.
+pub(crate) fn encode(record: &NewRecord, dedup: &[DedupKey]) -> Encoded {
     let (value, body) = match enveloped(&record.header, &record.body) {
         Some((value, body)) => (Bytes::from(value), Some(body)),
         None => (record.body.clone(), None),
     };
     let mut headers =
-        OwnedHeaders::new_with_capacity(2).insert(Header { key: HEADER, value: Some(&record.header[..]) });
+        OwnedHeaders::new_with_capacity(3).insert(Header { key: HEADER, value: Some(&record.header[..]) });
     if let Some(body) = body {
         let place = format!("{}+{}", body.start, body.len());
         headers = headers.insert(Header { key: BODY, value: Some(&place) });
     }
+    if !dedup.is_empty() {
+        headers = headers.insert(Header { key: DEDUP, value: Some(&dedup_text(dedup)) });
+    }
     let key = record.key.as_ref().map_or(0, Bytes::len);
     let size = value.len() + record.header.len() + key + FRAME;
     // librdkafka takes 0 for the time at which it sends.
-    Encoded { value, headers, timestamp_ms: record.time.as_millisecond().max(1), size }
+    Encoded { value, headers, timestamp_ms: record.time.as_millisecond().max(1), partition: None, size }
 }
 
 /// The fields of an event's header, as they stand in it. `EventEnvelope` has the same, and the payload before `meta`.
@@ -167,6 +175,26 @@ pub(crate) fn decode(topic: TopicName, message: &BorrowedMessage<'_>) -> Record 
         header,
         body,
     }
+}
+
+/// The keys by which copies of a message are told.
+pub(crate) fn dedup(message: &BorrowedMessage<'_>) -> Vec<DedupKey> {
+    message.headers().and_then(|headers| find(headers, DEDUP)).map_or_else(Vec::new, dedup_keys)
+}
+
+fn dedup_text(keys: &[DedupKey]) -> Vec<u8> {
+    let each = |key: &DedupKey| [&key.digest[..], &key.expires_at.as_millisecond().to_be_bytes()].concat();
+    keys.iter().flat_map(each).collect()
+}
+
+fn dedup_keys(text: &[u8]) -> Vec<DedupKey> {
+    let each = |text: &[u8]| {
+        let (digest, expires_ms) = text.split_at_checked(DEDUP_KEY - 8)?;
+        let expires_ms = i64::from_be_bytes(expires_ms.try_into().ok()?);
+        let expires_at = Timestamp::from_millisecond(expires_ms).ok()?;
+        Some(DedupKey { digest: digest.try_into().ok()?, expires_at })
+    };
+    text.chunks_exact(DEDUP_KEY).filter_map(each).collect()
 }
 
 fn find<'a>(headers: &'a BorrowedHeaders, name: &str) -> Option<&'a [u8]> {
@@ -302,6 +330,15 @@ mod tests {
         let twice =
             String::from_utf8(ours.to_json(Layout::Verbatim)).unwrap().replace("{ \"a\": 1 }", r#"{"a":1,"a":2}"#);
         assert!(somebody_elses(&Bytes::from(twice)).is_none(), "two equal keys could be read as two events");
+    }
+
+    #[test]
+    fn keys_of_copies_come_back_and_what_is_bent_does_not() {
+        let key = |digest: u8| DedupKey { digest: [digest; 16], expires_at: Timestamp::from_second(7).unwrap() };
+        let text = dedup_text(&[key(1), key(2)]);
+        assert_eq!(dedup_keys(&text), [key(1), key(2)]);
+        assert_eq!(dedup_keys(&text[..47]), [key(1)]);
+        assert!(dedup_keys(&[0xff; 23]).is_empty());
     }
 
     #[test]

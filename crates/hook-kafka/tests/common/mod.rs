@@ -12,7 +12,7 @@ pub(crate) fn settings() -> Settings {
     let brokers = std::env::var("KAFKA_BROKERS").unwrap_or_default();
     assert!(
         !brokers.is_empty(),
-        "KAFKA_BROKERS names no broker: `scripts/services up kafka`, then `eval \"$(scripts/services env kafka)\"`"
+        "KAFKA_BROKERS names no broker: `just test-kafka`, or as CONTRIBUTING.md says"
     );
     let mut settings = Settings::new(brokers.split(','));
     settings.security.protocol = Protocol::Plaintext;
