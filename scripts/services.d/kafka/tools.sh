@@ -3,7 +3,7 @@
 
 # The tools that are known by the names of Kafka's scripts.
 kafka_tools() {
-  printf '%s\n' broker-api-versions configs console-consumer console-producer consumer-groups delete-records dump-log \
+  printf '%s\n' acls broker-api-versions configs console-consumer console-producer consumer-groups delete-records dump-log \
     get-offsets groups leader-election metadata-quorum producer-perf-test topics transactions
 }
 
@@ -11,6 +11,7 @@ kafka_tools() {
 tool_class() {
   local tools=org.apache.kafka.tools
   case "$1" in
+    acls) echo $tools.AclCommand ;;
     broker-api-versions) echo $tools.BrokerApiVersionsCommand ;;
     configs) echo kafka.admin.ConfigCommand ;;
     console-consumer) echo $tools.consumer.ConsoleConsumer ;;
