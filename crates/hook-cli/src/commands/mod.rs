@@ -8,6 +8,7 @@ pub mod demo;
 pub mod dlq;
 pub mod events;
 pub mod explain;
+pub mod infra;
 pub mod log;
 pub mod replay;
 pub mod run;
@@ -38,6 +39,7 @@ pub enum Command {
     Replay(replay::Arguments),
     Cursors(cursors::Arguments),
     Log(log::Arguments),
+    Infra(infra::Arguments),
     Config(config::Arguments),
     Test(test::Arguments),
     Debug(debug::Arguments),
@@ -59,6 +61,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Replay(arguments) => replay::run(context, arguments),
         Command::Cursors(arguments) => cursors::run(context, arguments),
         Command::Log(arguments) => log::run(context, arguments),
+        Command::Infra(arguments) => infra::run(context, arguments),
         Command::Test(arguments) => test::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Debug(arguments) => debug::run(context, arguments),
