@@ -5,24 +5,38 @@ use hook_core::catalog::{Catalog, PlannedDriver};
 /// Drivers that contracts may name and this build does not have yet.
 const PLANNED: &[(&str, &[&str])] = &[
     ("serve", &["websocket_ingress", "mcp_ingest_exposed", "kafka_ingress"]),
-    ("smash", &["mcp_tool_output", "websocket_client_output", "websocket_server_output", "kafka_output"]),
+    ("smash", &["mcp_tool_output", "websocket_client_output", "websocket_server_output"]),
 ];
 
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {
-    Catalog {
+    let mut catalog = Catalog {
         ingress: hook_drivers::ingress(),
         egress: hook_drivers::egress(),
         verifiers: hook_drivers::verify::entries(),
         plugins: hook_drivers::plugins::entries(),
         sources: hook_drivers::verify::builtin_sources(),
         planned: planned(),
-    }
+    };
+    add_kafka(&mut catalog);
+    catalog
+}
+
+#[cfg(feature = "kafka")]
+fn add_kafka(catalog: &mut Catalog) {
+    catalog.egress.extend(hook_kafka::adapters::egress());
+}
+
+/// A build without Kafka knows the names, and says how to install one with it.
+#[cfg(not(feature = "kafka"))]
+fn add_kafka(catalog: &mut Catalog) {
+    let install = "`cargo install --locked --path crates/hook-cli --features kafka` installs one that does";
+    catalog.planned.push(PlannedDriver { side: "smash", name: "kafka_output", install: Some(install) });
 }
 
 fn planned() -> Vec<PlannedDriver> {
     let of_side = |&(side, names): &(&'static str, &'static [&'static str])| {
-        names.iter().map(move |&name| PlannedDriver { side, name })
+        names.iter().map(move |&name| PlannedDriver { side, name, install: None })
     };
     PLANNED.iter().flat_map(of_side).collect()
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     Check, Origin,
     build::{self, Table},
+    kafka,
     plan::{EgressAdapter, GiveUp, IngressAdapter, Requirement, RetryPlan, Role},
     read::{Item, schema_of},
     resolved, suggest,
@@ -37,6 +38,7 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
     if let Some(limit) = limit {
         table.settings.insert(MAX_BODY_BYTES.to_owned(), json!(limit));
     }
+    let shared = kafka::fill_in(check, &schema, &mut table.settings)?;
     let plugins = plugins(check, item);
     let built = build::driver(entry, table.settings, item.node, &mut check.findings)?;
     let what = format!("ingress adapter {}", item.id);
@@ -55,6 +57,7 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
         let key = format!("{prefix}.{MAX_BODY_BYTES}");
         check.resolved.add_leaf(&key, json!(limit), Origin::Option("max_body_bytes"), &check.findings);
     }
+    shared.show(check, &prefix, &mut shown);
     check.resolved.add(&prefix, &shown, Some(item.node), &check.findings);
     let plugins = show_steps(check, &prefix, item.node, plugins?);
     Some(IngressAdapter {
@@ -86,6 +89,7 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
     if let (true, Some(max_retries)) = (has_own, table.common.retry.max_retries) {
         table.settings.entry(MAX_RETRIES).or_insert(json!(max_retries));
     }
+    let shared = kafka::fill_in(check, &schema, &mut table.settings)?;
     let plugins = plugins(check, item);
     let built = build::driver(entry, table.settings.clone(), item.node, &mut check.findings)?;
     let what = format!("egress adapter {}", item.id);
@@ -100,7 +104,9 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
         "max_ahead": table.common.max_ahead,
     });
     check.resolved.add(&prefix, &ours, Some(item.node), &check.findings);
-    check.resolved.add(&prefix, &built.settings, Some(item.node), &check.findings);
+    let mut shown = built.settings.clone();
+    shared.show(check, &prefix, &mut shown);
+    check.resolved.add(&prefix, &shown, Some(item.node), &check.findings);
     let max_retries_node = retry_node.or_else(|| item.node.get(MAX_RETRIES).filter(|_| has_own));
     let max_retries_origin = resolved::origin(max_retries_node, &check.findings);
     let key = format!("{prefix}.retry.{MAX_RETRIES}");
@@ -147,9 +153,14 @@ fn driver<'c, D: ?Sized>(
         Side::Serve => "serve",
         Side::Smash => "smash",
     };
-    if check.catalog.planned.iter().any(|planned| planned.side == section && planned.name == name) {
-        let message = format!("this build does not have the driver `{name}` yet");
-        let help = format!("take `{}` out of the profile, or use one of: {}", item.id, suggest::listed(&names));
+    let planned = check.catalog.planned.iter().find(|planned| planned.side == section && planned.name == name);
+    if let Some(planned) = planned {
+        let (message, install) = match planned.install {
+            Some(install) => (format!("this build does not have the driver `{name}`"), format!("{install}, ")),
+            None => (format!("this build does not have the driver `{name}` yet"), String::new()),
+        };
+        let help =
+            format!("{install}take `{}` out of the profile, or use one of: {}", item.id, suggest::listed(&names));
         check.findings.error(&codes::DRIVER_NOT_BUILT, span, message, help);
         return None;
     }

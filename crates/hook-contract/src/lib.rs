@@ -171,6 +171,10 @@ struct Check<'c, 't> {
     resolved: Resolved,
     environment: Vec<Requirement>,
     is_kafka: bool,
+    /// Whether how Kafka is reached could not be read, which was found.
+    is_kafka_unreadable: bool,
+    /// How adapters reach Kafka that name no brokers of their own: the keys of such an adapter.
+    kafka_of_adapters: serde_json::Map<String, serde_json::Value>,
     /// What the relay writes where the contract names nothing.
     core_topic: TopicName,
     dead_letters: TopicName,
@@ -187,6 +191,8 @@ impl<'c, 't> Check<'c, 't> {
             resolved: Resolved::default(),
             environment: Vec::new(),
             is_kafka: false,
+            is_kafka_unreadable: false,
+            kafka_of_adapters: serde_json::Map::new(),
             core_topic: topic(CORE),
             dead_letters: options.dead_letters.clone().unwrap_or_else(|| topic(DEAD_LETTERS)),
             journal: topic(JOURNAL),
@@ -197,6 +203,7 @@ impl<'c, 't> Check<'c, 't> {
     fn plan(&mut self, written: &Written<'_>, mode: ValidationMode) -> Option<Plan> {
         sections::app_and_policies(self, written, mode);
         let backbone = sections::backbone(self, written);
+        kafka::find_for_adapters(self, backbone.as_ref());
         sections::reserved_topics(self);
         let admin = sections::admin(self, written);
         let log = sections::log(self, written);

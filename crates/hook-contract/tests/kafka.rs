@@ -456,3 +456,71 @@ fn a_topic_that_is_read_without_a_relay_keeps_its_copies_on_kafka_only() {
     assert_eq!(lines(&on("").problems), "");
     assert_eq!(lines(&with(BROKERS, "", "").problems), "", "the relay is in between");
 }
+
+/// The flow with an adapter that writes to Kafka.
+fn with_output(keys: &str) -> String {
+    let adapter =
+        format!("id = \"file-out\"\ndriver = \"kafka_output\"\ntopic = \"orders\"\nkey_mode = \"none\"\n{keys}");
+    FLOW.replace("id = \"file-out\"\ndriver = \"file_output\"\npath = \"events.jsonl\"", &adapter)
+}
+
+const ADAPTER: &str = "smash.egress_adapters.file-out";
+
+#[test]
+fn an_adapter_without_brokers_reaches_kafka_as_the_log_does() {
+    let log = "[backbone]\ndriver = \"kafka\"\nbrokers = \"a:1\"\nsecurity_protocol = \"sasl_ssl\"\n\
+               tls = { ca_path = \"ca.pem\" }\nsasl = { mechanism = \"SCRAM-SHA-512\", password_env = \"CORE_PASSWORD\" }\n";
+    let text = format!("{}\n{log}", with_output(""));
+    let checked = check(FILE, &text, &catalog(), &Options::default());
+    let plan = checked.plan.unwrap_or_else(|| panic!("{}", lines(&checked.problems)));
+    let settings = &plan.smash.adapters[0].settings;
+    assert_eq!(settings["brokers"], serde_json::json!(["a:1"]));
+    assert_eq!(settings["security_protocol"], "sasl_ssl");
+    assert_eq!(settings["tls"]["ca_path"], "ca.pem");
+    assert_eq!(settings["sasl"]["username_env"], "KAFKA_SASL_USERNAME");
+    let needed = |adapter: &str| {
+        let of_adapter = plan.environment.iter().filter(|needed| needed.needed_by.ends_with(adapter));
+        of_adapter.map(|needed| needed.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(needed("file-out"), ["KAFKA_SASL_USERNAME", "CORE_PASSWORD"]);
+    let origin = |key: &str| checked.resolved.iter().find(|value| value.key == key).map(|value| value.origin.clone());
+    assert!(matches!(origin(&format!("{ADAPTER}.brokers")), Some(Origin::Contract(_))));
+    assert!(matches!(origin(&format!("{ADAPTER}.sasl.username_env")), Some(Origin::Default)));
+}
+
+#[test]
+fn an_adapter_with_brokers_of_its_own_gets_nothing_of_the_log() {
+    let log = "[backbone]\ndriver = \"kafka\"\nbrokers = \"a:1\"\nsecurity_protocol = \"sasl_plaintext\"\n\
+               allow_plaintext = true\nsasl = { mechanism = \"PLAIN\" }\n";
+    let text = format!("{}\n{log}", with_output("brokers = \"b:2\""));
+    let checked = check(FILE, &text, &catalog(), &Options::default());
+    let plan = checked.plan.unwrap_or_else(|| panic!("{}", lines(&checked.problems)));
+    let settings = &plan.smash.adapters[0].settings;
+    assert_eq!(settings["brokers"], "b:2");
+    for key in ["security_protocol", "allow_plaintext", "tls", "sasl"] {
+        assert!(settings[key].is_null(), "{key}: {settings}");
+    }
+}
+
+#[test]
+fn beside_the_embedded_log_the_environment_says_how_adapters_reach_kafka() {
+    let text = format!("{}\n[backbone]\ndriver = \"embedded\"\n", with_output(""));
+    let said = "brokers = \"a:1\"\nsecurity_protocol = \"plaintext\"\nallow_plaintext = true\ntopic_partitions = 7";
+    let options = Options { kafka: environment(said), ..Options::default() };
+    let checked = check(FILE, &text, &catalog(), &options);
+    let plan = checked.plan.unwrap_or_else(|| panic!("{}", lines(&checked.problems)));
+    let settings = &plan.smash.adapters[0].settings;
+    assert_eq!((&settings["brokers"], &settings["allow_plaintext"]), (&"a:1".into(), &true.into()));
+    let origin = checked.resolved.iter().find(|value| value.key == format!("{ADAPTER}.brokers")).unwrap();
+    assert!(matches!(origin.origin, Origin::Environment(_)), "{origin:?}");
+    let silent = check(FILE, &text, &catalog(), &Options::default());
+    assert!(lines(&silent.problems).contains("nothing says where the brokers are"), "{}", lines(&silent.problems));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_found_once() {
+    let text = format!("{}\n[backbone]\ndriver = \"kafka\"\nbrokers = 7\n", with_output(""));
+    let checked = check(FILE, &text, &catalog(), &Options::default());
+    assert!(checked.plan.is_none());
+    assert!(!lines(&checked.problems).contains("where the brokers are"), "{}", lines(&checked.problems));
+}

@@ -152,6 +152,8 @@ pub struct PlannedDriver {
     pub side: &'static str,
     /// The name in a contract.
     pub name: &'static str,
+    /// What installs a build that has it, such as "`cargo install …` installs one that does"; `None` where none has it.
+    pub install: Option<&'static str>,
 }
 
 /// The drivers, verifiers, plugins and built-in sources of a build.

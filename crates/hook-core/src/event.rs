@@ -92,6 +92,12 @@ impl TraceId {
         is_valid.then(|| Self(trace.to_owned()))
     }
 
+    /// A `traceparent` of this trace, with a parent of our own (W3C Trace Context, section 3.2).
+    pub fn to_traceparent(&self, parent: u64) -> String {
+        // An id of only zeros is none.
+        format!("00-{}-{:016x}-01", self.0, parent.max(1))
+    }
+
     /// The 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0

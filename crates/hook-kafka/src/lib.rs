@@ -1,4 +1,5 @@
 //! The log on Apache Kafka, through librdkafka: the same port as the embedded log, for more than one process and machine.
+//! And the adapters that speak to a Kafka of somebody else's.
 //!
 //! What stands on the cluster, and where the two differ, is written in `docs/reference/kafka.md`.
 //!
@@ -19,7 +20,9 @@
 //! | `copies`, `restore` | what the relay remembers of events, and how that comes back |
 //! | `read`, `scan` | single records; once through |
 //! | `log` | [`KafkaLog`]: the port |
+//! | [`adapters`] | the drivers through which events go to and come from topics that are not ours |
 
+pub mod adapters;
 mod client;
 mod cluster;
 mod consume;

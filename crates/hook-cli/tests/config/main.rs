@@ -478,7 +478,9 @@ fn capabilities_and_env_are_data_too() {
     };
     assert!(names("ingress_drivers").contains(&"http_webhook_ingress".to_owned()));
     assert!(names("egress_drivers").contains(&"openclaw_http_output".to_owned()));
-    assert!(names("planned_drivers").contains(&"kafka_output".to_owned()));
+    let kafka = if cfg!(feature = "kafka") { "egress_drivers" } else { "planned_drivers" };
+    assert!(names(kafka).contains(&"kafka_output".to_owned()));
+    assert!(names("planned_drivers").contains(&"mcp_tool_output".to_owned()));
     assert!(names("sources").contains(&"github".to_owned()));
     let logs: &[&str] = if cfg!(feature = "kafka") { &["embedded", "kafka"] } else { &["embedded"] };
     assert_eq!(names("logs"), logs);

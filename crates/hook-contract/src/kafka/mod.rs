@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`layers`] | who says what, and where |
 //! | [`security`] | how connections are protected |
+//! | [`adapters`] | what of it adapters share that speak to the same cluster |
 //! | [`properties`] | which properties of librdkafka may be set |
 
+mod adapters;
 mod layers;
 mod properties;
 mod security;
@@ -22,6 +24,7 @@ use crate::{
     written::{Backbone, BackboneName, KafkaSection},
 };
 
+pub(crate) use adapters::{fill_in, find_for_adapters};
 use layers::{Found, Layer, Layers, place_of};
 use properties::{Side, Verdict};
 

@@ -194,6 +194,40 @@ struct FileSettings {
 
 kind!(File, "file_output", FileSettings, dyn EgressDriver, |_| Ok(Arc::new(Nowhere)));
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct KafkaSettings {
+    topic: String,
+    key_mode: String,
+    format: Option<String>,
+    /// Like the real one it takes a list or a text.
+    brokers: Option<serde_json::Value>,
+    security_protocol: Option<String>,
+    allow_plaintext: Option<bool>,
+    tls: Option<KafkaTls>,
+    sasl: Option<KafkaSasl>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct KafkaTls {
+    cert_path: Option<String>,
+    key_path: Option<String>,
+    key_password_env: Option<EnvName>,
+    ca_path: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct KafkaSasl {
+    mechanism: String,
+    username_env: Option<EnvName>,
+    password_env: Option<EnvName>,
+    token_file: Option<String>,
+}
+
+kind!(KafkaOut, "kafka_output", KafkaSettings, dyn EgressDriver, |settings| match settings.brokers {
+    Some(_) => Ok(Arc::new(Nowhere)),
+    None => Err(vec![Fault::at("/brokers", "nothing says where the brokers are", "write `brokers`")]),
+});
+
 struct Scheme {
     needs_secret: bool,
 }
@@ -308,7 +342,7 @@ pub(crate) fn catalog() -> Catalog {
     let source = |name, secret_env| BuiltinSource { name, verifier: name, secret_env };
     Catalog {
         ingress: vec![Entry::of::<Webhook>()],
-        egress: vec![Entry::of::<OpenClaw>(), Entry::of::<Http>(), Entry::of::<File>()],
+        egress: vec![Entry::of::<OpenClaw>(), Entry::of::<Http>(), Entry::of::<File>(), Entry::of::<KafkaOut>()],
         verifiers: vec![
             Entry::of::<GitHub>(),
             Entry::of::<Linear>(),
@@ -325,9 +359,12 @@ pub(crate) fn catalog() -> Catalog {
             source("stripe", "HMAC_SECRET_STRIPE"),
         ],
         planned: vec![
-            PlannedDriver { side: "serve", name: "kafka_ingress" },
-            PlannedDriver { side: "smash", name: "kafka_output" },
-            PlannedDriver { side: "smash", name: "mcp_tool_output" },
+            PlannedDriver {
+                side: "serve",
+                name: "kafka_ingress",
+                install: Some("`cargo install kafka` installs one that does"),
+            },
+            PlannedDriver { side: "smash", name: "mcp_tool_output", install: None },
         ],
     }
 }

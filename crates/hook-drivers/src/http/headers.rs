@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// W3C Trace Context, section 3.2: the sender's trace, with a new parent of our own.
 pub(crate) fn traceparent(trace: &TraceId) -> String {
     let (_, random) = Uuid::now_v7().as_u64_pair();
-    format!("00-{trace}-{random:016x}-01")
+    trace.to_traceparent(random)
 }
 
 /// Ids and trace ids are ASCII, so that this fails only where an event in the log is not one of ours.

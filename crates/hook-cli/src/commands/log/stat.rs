@@ -10,7 +10,6 @@ use hook_core::{
 use hook_log::check::{self, ChainSurvey};
 use serde::{Deserialize, Serialize};
 
-use super::embedded;
 use crate::{
     context::Context,
     data_directory::Flag,
@@ -73,9 +72,7 @@ struct Running {
 
 /// Looks and says.
 pub async fn run(context: &Context, flag: &Flag) -> Result<(), Exit> {
-    let located = owner::locate(context, flag)?;
-    let located = if flag.data_dir.is_some() { located } else { embedded(context, located)? };
-    let Located { client, plan, directory, .. } = located;
+    let Located { client, plan, directory, .. } = owner::locate(context, flag)?;
     let running = running(context, &client).await?;
     owner::must_exist(context, &directory)?;
     let surveyed = {

@@ -107,9 +107,9 @@ pub static DRIVER_NOT_BUILT: Code = Code {
     is_security_critical: true,
     about: "The contract format knows the driver, but this build does not have it. The adapter may stay in the \
             contract as long as the profile does not list it.",
-    wrong: "[[smash.egress_adapters]]\nid = \"kafka-out\"\ndriver = \"kafka_output\"\ntopic = \"events\"\n\n\
-            [profiles.default]\nlabel = \"To Kafka\"\nsmash_adapters = [\"kafka-out\"]\n",
-    right: "[[smash.egress_adapters]]\nid = \"kafka-out\"\ndriver = \"kafka_output\"\ntopic = \"events\"\n\n\
+    wrong: "[[smash.egress_adapters]]\nid = \"tool\"\ndriver = \"mcp_tool_output\"\ntool_name = \"events\"\n\n\
+            [profiles.default]\nlabel = \"To a tool\"\nsmash_adapters = [\"tool\"]\n",
+    right: "[[smash.egress_adapters]]\nid = \"tool\"\ndriver = \"mcp_tool_output\"\ntool_name = \"events\"\n\n\
             [profiles.default]\nlabel = \"Nothing yet\"\nsmash_adapters = []\n",
 };
 
