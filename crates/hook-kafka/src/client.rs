@@ -210,6 +210,8 @@ impl Clients {
             .set("enable.partition.eof", "true")
             // A place that is gone is an answer, not a reason to read from somewhere else.
             .set("auto.offset.reset", "error")
+            // A question behind the end is held by the broker for so long, and the next one to it waits behind that.
+            .set("fetch.wait.max.ms", "10")
             .set("queued.max.messages.kbytes", "256")
             .set("fetch.message.max.bytes", "262144");
         config
