@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use hook_contract::plan::{Kafka, KafkaLogin, KafkaSasl, KafkaSecurity, Plan, Role};
 use hook_core::{
     clock::SharedClock,
-    names::EnvName,
+    names::{CursorName, EnvName},
     ports::log::Log,
     problem::{Problem, codes},
     secret::{Secret, Secrets},
 };
 use hook_kafka::{
     KafkaLog, OpenError, Settings,
-    settings::{Login, Protocol, Sasl, Security, Tls, Topics},
+    settings::{Deduplication, Login, Protocol, Sasl, Security, Tls, Topics},
 };
 use hook_runtime::cursors;
 
@@ -51,12 +51,20 @@ fn settings((kafka, plan): (&Kafka, &Plan), purpose: Purpose<'_>, secrets: &Secr
             ]),
         },
         instance_id: instance.map(str::to_owned),
+        deduplication: deduplication(plan, purpose),
         consumers,
         fetch_memory: kafka.fetch_memory,
         producer_defaults: kafka.producer_defaults.clone(),
         consumer_defaults: kafka.consumer_defaults.clone(),
         ..Settings::new(&kafka.brokers)
     })
+}
+
+/// Where the relay runs it removes copies.
+fn deduplication(plan: &Plan, purpose: Purpose<'_>) -> Option<Deduplication> {
+    let Purpose::Run { roles, .. } = purpose else { return None };
+    let is_relay = plan.relay.is_some() && roles.contains(&Role::Relay);
+    is_relay.then(|| Deduplication::of(CursorName::of_relay(&plan.app.id)))
 }
 
 /// How many cursors a process with these roles reads with.
