@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// A pipeline that stores in a file whatever it takes.
-fn into_a_file(contract: Contract) -> (Home, Pipeline) {
+pub(crate) fn into_a_file(contract: Contract) -> (Home, Pipeline) {
     let home = Home::new(&contract.file_output("file", "events.jsonl"));
     let pipeline = home.up();
     (home, pipeline)
@@ -20,7 +20,7 @@ fn into_a_file(contract: Contract) -> (Home, Pipeline) {
 
 /// A refusal: this status, this code, a message, a request id, and nothing else.
 #[track_caller]
-fn check_refused(answer: &Answer, status: u16, code: &str) -> String {
+pub(crate) fn check_refused(answer: &Answer, status: u16, code: &str) -> String {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{answer:?}");
     assert_eq!(keys(&answer.json()), ["code", "message", "request_id"]);
     assert!(!text(&answer.json(), "/message").is_empty());
@@ -30,13 +30,13 @@ fn check_refused(answer: &Answer, status: u16, code: &str) -> String {
 
 /// An answer of two fields: the code, and one id.
 #[track_caller]
-fn check_taken(answer: &Answer, status: u16, code: &str, id: &str) -> String {
+pub(crate) fn check_taken(answer: &Answer, status: u16, code: &str, id: &str) -> String {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{answer:?}");
     assert_eq!(keys(&answer.json()), ["code", id]);
     text(&answer.json(), &format!("/{id}")).to_owned()
 }
 
-fn count_of_events(home: &Home) -> usize {
+pub(crate) fn count_of_events(home: &Home) -> usize {
     home.run("events list --limit 100000 --json").ok().lines().len()
 }
 
@@ -90,56 +90,6 @@ fn a_signed_event_of_every_provider_reaches_every_destination_unchanged() {
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     hex::encode(sha2::Sha256::digest(bytes))
-}
-
-#[test]
-fn a_copy_is_answered_with_the_first_id_also_after_a_restart() {
-    let (home, mut pipeline) = into_a_file(Contract::new());
-    let webhook = sign::issue(1, "delivery-1");
-    let first = pipeline.accept(&webhook);
-    let copy = pipeline.post(&webhook);
-    assert_eq!(check_taken(&copy, 200, "duplicate", "event_id"), first);
-    assert_eq!(copy.header("x-hook-hint"), Some(format!("hook replay {first}").as_str()));
-
-    assert!(pipeline.terminate().success());
-    let pipeline = home.up();
-    assert_eq!(check_taken(&pipeline.post(&webhook), 200, "duplicate", "event_id"), first);
-    drop(pipeline);
-    let pipeline = home.up();
-    assert_eq!(check_taken(&pipeline.post(&webhook), 200, "duplicate", "event_id"), first);
-    assert_eq!(count_of_events(&home), 2, "one in webhooks.github, one in webhooks.core");
-}
-
-#[test]
-fn a_captured_body_under_a_new_delivery_id_is_a_copy_unless_the_contract_says_otherwise() {
-    let (_home, pipeline) = into_a_file(Contract::new());
-    let body = sign::issue_body(1, "captured").to_string();
-    let first = pipeline.accept(&sign::github("issues", "delivery-1", body.clone()));
-    let captured = pipeline.post(&sign::github("issues", "delivery-2", body.clone()));
-    assert_eq!(check_taken(&captured, 200, "duplicate", "event_id"), first);
-    // The id of a delivery that was recognised by its body is no mark of its own.
-    let other = sign::github("issues", "delivery-2", sign::issue_body(2, "other").to_string());
-    assert_ne!(pipeline.accept(&other), first);
-
-    let by_id = "[sources.github]\nverifier = \"github\"\nsecret_env = \"HMAC_SECRET_GITHUB\"\ndedup = { by = \"delivery_id\" }";
-    let (_home, pipeline) = into_a_file(Contract::new().with(by_id));
-    let first = pipeline.accept(&sign::github("issues", "delivery-1", body.clone()));
-    assert_ne!(pipeline.accept(&sign::github("issues", "delivery-2", body)), first);
-}
-
-#[test]
-fn copies_that_race_are_stored_once() {
-    let (home, pipeline) = into_a_file(Contract::new());
-    let webhook = sign::issue(1, "delivery-1");
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..16).map(|_| scope.spawn(|| pipeline.post(&webhook))).collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
-    });
-    let ids: std::collections::HashSet<_> =
-        answers.iter().map(|answer| text(&answer.json(), "/event_id").to_owned()).collect();
-    let accepted = answers.iter().filter(|answer| answer.status == 202).count();
-    assert_eq!((ids.len(), accepted), (1, 1), "{answers:?}");
-    poll_until("the event is relayed", || count_of_events(&home) == 2);
 }
 
 #[test]
@@ -299,36 +249,4 @@ fn an_error_in_http_itself_is_answered_and_the_next_connection_is_served() {
         }
     }
     pipeline.accept(&sign::issue(1, "delivery-1"));
-}
-
-#[test]
-fn a_log_that_may_hold_no_more_answers_503_until_there_is_room() {
-    let receiver = Receiver::start();
-    receiver.go_down();
-    let small = "[log]\nsegment_bytes = 65536\nmax_pinned = 200000";
-    let home = Home::new(&Contract::new().http_output("service", &receiver, "").with(small));
-    let pipeline = home.up();
-    let big = |number: usize| {
-        let mut body = sign::issue_body(1, &"x".repeat(10_000));
-        body["number"] = number.into();
-        sign::github("issues", &format!("delivery-{number}"), body.to_string())
-    };
-    let mut accepted = Vec::new();
-    let refused = loop {
-        let answer = pipeline.post(&big(accepted.len()));
-        match answer.status {
-            202 => accepted.push(text(&answer.json(), "/event_id").to_owned()),
-            _ => break answer,
-        }
-        assert!(accepted.len() < 100, "a megabyte is more than 200000 bytes");
-    };
-    check_refused(&refused, 503, "log_unavailable");
-    assert!(refused.header("retry-after").is_some());
-    assert!(!accepted.is_empty());
-
-    receiver.come_back();
-    accepted.iter().for_each(|id| drop(receiver.taken(id)));
-    // The sender does as it was told: the refused delivery has left no mark and is taken now.
-    let again = big(accepted.len());
-    poll_until("there is room again", || pipeline.post(&again).status == 202);
 }

@@ -1,4 +1,7 @@
-//! The binary on Kafka, end to end. It needs a broker, and runs only when it is asked for by name:
+//! The suite of [`main.rs`](main.rs) on Kafka, from the same source: what is not the embedded log's alone; and
+//! [`processes`], which that cannot do.
+//!
+//! It needs a broker, and runs only when it is asked for by name:
 //!
 //! ```sh
 //! scripts/services up kafka
@@ -7,7 +10,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod answers;
+mod canary;
+mod delivery;
+mod isolation;
+mod kill;
+mod lifecycle;
 mod processes;
+mod questions;
 #[allow(dead_code, reason = "the suite of the embedded log uses all of it")]
 mod support;
 

@@ -15,9 +15,9 @@ use crate::support::{Contract, Home, Receiver, http::Connection, pause, receiver
 const ROUNDS: u32 = 10;
 /// So many senders, each with a key of its own: an issue of one repository.
 const SENDERS: u64 = 6;
-/// After the last restart everything that is left must arrive within this. It takes a tenth of a second in a debug build
-/// on an idle machine; the rest is for a busy one.
-const PROMPTLY: Duration = Duration::from_secs(2);
+/// After the last restart everything that is left must arrive within this. On the embedded log it takes a tenth of a second
+/// in a debug build on an idle machine; the rest is for a busy one.
+const PROMPTLY: Duration = crate::LOG.comes_back_within();
 
 /// What the senders share with the one who kills.
 #[derive(Default)]

@@ -8,6 +8,7 @@
 //! | [`questions`] | what `events`, `dlq`, `explain` and `replay` say |
 //! | [`lifecycle`] | starts, ends, restarts, roles and cursors |
 //! | [`log`] | `log stat`, `verify`, `repair`, `export` and `import` |
+//! | [`embedded`] | what is the embedded log's alone |
 //! | [`commands`] | `demo`, `send` and `test` |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
@@ -21,6 +22,7 @@ mod answers;
 mod canary;
 mod commands;
 mod delivery;
+mod embedded;
 mod isolation;
 mod kill;
 mod lifecycle;

@@ -34,6 +34,26 @@ fn each_role_in_a_process_of_its_own_makes_one_pipeline() {
 }
 
 #[test]
+fn a_copy_is_stored_and_the_relay_removes_it_also_after_a_restart() {
+    let receiver = Receiver::start();
+    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let mut pipeline = home.up();
+    let webhook = sign::issue(1, "delivery-1");
+    let first = pipeline.accept(&webhook);
+    assert_ne!(pipeline.accept(&webhook), first, "it is an event of its own until it is looked at");
+    receiver.taken(&first);
+    assert!(pipeline.terminate().success());
+    let pipeline = home.up();
+    pipeline.accept(&webhook);
+    // What the signature does not cover makes no new event of a captured body.
+    pipeline.accept(&sign::github("issues", "delivery-2", webhook.body.clone()));
+    let last = pipeline.accept(&sign::issue(1, "delivery-3"));
+    receiver.taken(&last);
+    let delivered: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.id()).collect();
+    assert_eq!(delivered, [first, last]);
+}
+
+#[test]
 fn a_second_process_of_a_role_shares_the_work_under_a_name_of_its_own() {
     let receiver = Receiver::start();
     let home = Home::new(&Contract::new().http_output("service", &receiver, ""));

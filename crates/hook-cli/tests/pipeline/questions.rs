@@ -26,7 +26,8 @@ fn story(home: &Home, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
 }
 
 fn state(story: &Value) -> &str {
-    text(story, "/destinations/0/state")
+    // Before the relay has bridged it, an event has no destinations yet.
+    story.pointer("/destinations/0/state").map_or("", |state| state.as_str().unwrap())
 }
 
 #[test]
@@ -75,7 +76,10 @@ fn an_event_is_shown_with_its_payload_and_where_it_goes() {
     let shown = home.run(&format!("events show {id} --json")).ok().json();
     assert_eq!(shown["payload"], serde_json::from_slice::<Value>(&webhook.body).unwrap());
     assert_eq!(shown["destinations"], serde_json::json!(["core-to-all/service"]));
-    assert_eq!((text(&shown, "/topic"), &shown["offset"]), ("webhooks.core", &0.into()));
+    // Both records have the time at which the event was received: on Kafka nothing says which was stored first.
+    let topics: &[&str] =
+        if crate::LOG.is_kafka() { &["webhooks.core", "webhooks.github"] } else { &["webhooks.core"] };
+    assert!(topics.contains(&text(&shown, "/topic")) && shown["offset"] == 0, "{shown}");
 
     let unknown = home.run("events show 01900000-0000-7000-8000-000000000000");
     assert_eq!((unknown.code, unknown.stdout.as_str()), (1, ""));
@@ -106,7 +110,11 @@ fn tail_prints_events_as_they_come_and_ends_with_the_pipeline() {
     let last = pipeline.accept(&sign::issue(3, "the-last"));
     poll("tail has printed the last", || printed.lock().unwrap().iter().any(|event| event["id"] == last).then_some(()));
     sent.push(last);
-    let seen: Vec<_> = printed.lock().unwrap().iter().map(|event| text(event, "/id").to_owned()).collect();
+    let mut seen: Vec<_> = printed.lock().unwrap().iter().map(|event| text(event, "/id").to_owned()).collect();
+    if crate::LOG.is_kafka() {
+        // Order is that of a partition, and each key has its own. Ids are in the order in which events came.
+        seen.sort_unstable();
+    }
     assert!(sent.ends_with(&seen), "each once, in order, from the first that was followed: {seen:?} of {sent:?}");
 
     assert!(pipeline.terminate().success());
@@ -126,15 +134,24 @@ fn the_story_of_an_event_tells_every_attempt() {
     let id = pipeline.accept(&webhook);
     story(&home, &id, |story| state(story) == "delivered");
     pipeline.post(&webhook);
-    let story = story(&home, &id, |story| story["steps"].as_array().unwrap().len() == 3);
+    // On Kafka the relay removes the copy, which has an id and a story of its own.
+    let steps: &[&str] = match crate::LOG.answer_to_a_copy() {
+        (200, _) => &["attempt_failed", "delivered", "duplicate"],
+        _ => &["attempt_failed", "delivered"],
+    };
+    let story = story(&home, &id, |story| story["steps"].as_array().unwrap().len() == steps.len());
     assert_eq!((text(&story, "/kind"), text(&story, "/id")), ("event", id.as_str()));
-    let steps: Vec<_> = story["steps"].as_array().unwrap().iter().map(|step| text(step, "/step")).collect();
-    assert_eq!(steps, ["attempt_failed", "delivered", "duplicate"]);
+    let told: Vec<_> = story["steps"].as_array().unwrap().iter().map(|step| text(step, "/step")).collect();
+    assert_eq!(told, steps);
     assert!(text(&story, "/steps/0/error").contains("503"));
     assert_eq!(text(&story, "/destinations/0/destination"), "core-to-all/service");
     assert_eq!(story["destinations"][0]["attempts"], 2);
     assert_eq!(story.get("payload"), None, "a story has no payload");
-    let topics: Vec<_> = story["stored"].as_array().unwrap().iter().map(|place| text(place, "/topic")).collect();
+    let mut topics: Vec<_> = story["stored"].as_array().unwrap().iter().map(|place| text(place, "/topic")).collect();
+    if crate::LOG.is_kafka() {
+        // Both have the time at which the event was received: nothing says which was stored first.
+        topics.sort_unstable_by(|first, second| second.cmp(first));
+    }
     assert_eq!(topics, ["webhooks.github", "webhooks.core"]);
 
     let for_people = home.run(&format!("explain {id}")).ok().stdout;
@@ -197,16 +214,6 @@ fn while_nothing_runs_the_log_itself_is_asked() {
 }
 
 #[test]
-fn where_no_pipeline_has_ever_run_the_answer_says_how_to_start_one() {
-    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
-    for question in ["events list", "dlq list", "explain 01900000-0000-7000-8000-000000000000"] {
-        let ran = home.run(question);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-        assert!(ran.stderr.contains("hook up"), "{ran:?}");
-    }
-}
-
-#[test]
 fn a_replayed_event_keeps_its_id_and_says_that_it_is_a_replay() {
     let receiver = Receiver::start();
     let (home, pipeline) = to(&receiver);
@@ -232,6 +239,9 @@ fn a_replayed_event_keeps_its_id_and_says_that_it_is_a_replay() {
 
     let unknown = home.run("replay 01900000-0000-7000-8000-000000000000");
     assert_eq!(unknown.code, 1, "{unknown:?}");
-    assert_eq!(pipeline.post(&webhook).code(), "duplicate", "a replay changes nothing for the sender");
-    assert_eq!(receiver.deliveries().len(), 2);
+    let copy = pipeline.post(&webhook);
+    let expected = crate::LOG.answer_to_a_copy();
+    assert_eq!((copy.status, copy.code().as_str()), expected, "a replay changes nothing for the sender");
+    receiver.taken(&pipeline.accept(&sign::issue(1, "delivery-2")));
+    assert_eq!(receiver.deliveries().len(), 3, "the copy is not delivered, whoever removes it");
 }

@@ -10,10 +10,7 @@ use hook_testkit::{ManualClock, log_conformance::LogFixture};
 /// The settings for the broker that `scripts/services env kafka` names, in a namespace of its own.
 pub(crate) fn settings() -> Settings {
     let brokers = std::env::var("KAFKA_BROKERS").unwrap_or_default();
-    assert!(
-        !brokers.is_empty(),
-        "KAFKA_BROKERS names no broker: `just test-kafka`, or as CONTRIBUTING.md says"
-    );
+    assert!(!brokers.is_empty(), "KAFKA_BROKERS names no broker: `just test-kafka`, or as CONTRIBUTING.md says");
     let mut settings = Settings::new(brokers.split(','));
     settings.security.protocol = Protocol::Plaintext;
     settings.security.allow_plaintext = true;

@@ -1,6 +1,11 @@
 //! What the pipelines under test run on.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use serde_json::Value;
 
 /// A log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +25,45 @@ static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 impl LogUnderTest {
     pub(crate) fn is_kafka(self) -> bool {
         self == Self::Kafka
+    }
+
+    /// How long anything may take that takes milliseconds on an idle machine.
+    pub(crate) const fn patience(self) -> Duration {
+        match self {
+            Self::Embedded => Duration::from_secs(30),
+            Self::Kafka => Duration::from_secs(60),
+        }
+    }
+
+    /// How long after a restart what a killed process has left may take. On Kafka whoever relays next waits until the last
+    /// transaction has ended, thirty seconds at most, and reads back by what copies are told.
+    pub(crate) const fn comes_back_within(self) -> Duration {
+        match self {
+            Self::Embedded => Duration::from_secs(2),
+            Self::Kafka => Duration::from_secs(50),
+        }
+    }
+
+    /// Its name in the ready line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Kafka => "kafka",
+        }
+    }
+
+    /// How a copy of an event is answered whose first is stored. The embedded log knows it; Kafka stores it as well.
+    pub(crate) fn answer_to_a_copy(self) -> (u16, &'static str) {
+        match self {
+            Self::Embedded => (200, "duplicate"),
+            Self::Kafka => (202, "accepted"),
+        }
+    }
+
+    /// Whether so many records are as many as were stored. On Kafka the marks of transactions count as well.
+    pub(crate) fn counts(self, counted: &Value, stored: u64) -> bool {
+        let counted = counted.as_u64().unwrap();
+        if self.is_kafka() { counted >= stored } else { counted == stored }
     }
 
     /// What a pipeline on it has in its environment.

@@ -19,7 +19,7 @@ pub(crate) use process::Pipeline;
 pub(crate) use receiver::{Receiver, Reply};
 
 /// How long anything may take that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = crate::LOG.patience();
 
 /// Asks again, after a short pause, until there is an answer. For what nobody notifies us of.
 #[track_caller]
