@@ -1,6 +1,9 @@
 //! Questions to the cluster: which topics there are, how far they go, what a group has committed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use hook_core::{names::TopicName, ports::log::From};
 use rdkafka::{
@@ -11,7 +14,7 @@ use rdkafka::{
 };
 
 use crate::{
-    client::Reader,
+    client::{Reader, TRANSACTION_TIMEOUT},
     names::Names,
     view::{Bounds, Broker, Partition},
 };
@@ -140,6 +143,28 @@ fn look_up(reader: &Reader, names: &Names, all: &[Partition], what: Offset) -> K
     Ok(unlist(names, &found, |element| element.offset()).into_iter().filter_map(offset).collect())
 }
 
+/// A transaction that nobody ends is ended by a broker when its time is over, and brokers look for such ones every ten seconds.
+pub(crate) const TRANSACTIONS_END_WITHIN: Duration = Duration::from_secs(3 * TRANSACTION_TIMEOUT.as_secs());
+/// Between two questions for offsets that a transaction holds.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks for offsets, and again while a transaction that has not ended holds some of them.
+pub(crate) fn stable<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let deadline = Instant::now() + TRANSACTIONS_END_WITHIN;
+    loop {
+        match ask() {
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnstableOffsetCommit)
+                    && Instant::now() < deadline =>
+            {
+                #[expect(clippy::disallowed_methods, reason = "it waits for the cluster in a thread that may block")]
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
 /// What a group has committed: offset and text of each partition that it has committed for.
 pub(crate) fn committed(
     consumer: &Reader,
@@ -150,7 +175,7 @@ pub(crate) fn committed(
         return Ok(BTreeMap::new());
     }
     let wanted = list(names, all.iter().map(|partition| (partition, Offset::Invalid)));
-    committed_of(names, &consumer.committed_offsets(wanted, PATIENCE)?)
+    stable(|| committed_of(names, &consumer.committed_offsets(wanted.clone(), PATIENCE)?))
 }
 
 /// The same, from a list that was answered.
@@ -171,6 +196,10 @@ pub(crate) fn committed_of(
 
 /// Whether a group has committed a position in the topic of cursors: that is how a cursor exists.
 pub(crate) fn is_cursor(consumer: &Reader, names: &Names) -> KafkaResult<bool> {
+    stable(|| ask_for_cursor(consumer, names))
+}
+
+fn ask_for_cursor(consumer: &Reader, names: &Names) -> KafkaResult<bool> {
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition(&names.cursors(), 0);
     let found = consumer.committed_offsets(wanted, PATIENCE)?;

@@ -30,7 +30,7 @@ use crate::{
     error::unavailable,
     marks,
     names::Names,
-    restore::{self, Memory},
+    restore::Memory,
     subscription::{Marks, Shared},
     view::{Partition, View},
     wire,
@@ -44,8 +44,8 @@ const COMMIT_EVERY: Duration = Duration::from_millis(200);
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 /// So many records are taken in before anything else is looked at.
 const BURST: usize = 256;
-/// The position that says that the cursor exists is committed again this often: brokers forget old ones.
-const RENEW_EVERY: Duration = Duration::from_secs(3600);
+/// The position that says that the cursor exists is committed again this often: brokers forget old ones, and one answer may be lost.
+const RENEW_EVERY: Duration = Duration::from_secs(600);
 
 /// What a member of a group is called back with.
 struct Member {
@@ -209,7 +209,8 @@ impl<'a> Consuming<'a> {
         let mut list = TopicPartitionList::new();
         // Zero is an offset that every list takes.
         let _ = list.add_partition(&self.consumer.context().names.cursors(), 0).set_offset(Offset::Offset(0));
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
+        // The position never changes, so that nobody needs to wait for the answer.
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
             debug!(cursor = %self.cursor.name, %error, "cursor not renewed");
             self.renew_at = Instant::now() + PATIENCE;
         }
@@ -261,8 +262,9 @@ impl Member {
             return consumer.incremental_assign(list);
         }
         // Offsets of a transaction that has not ended are waited for.
-        let found = consumer.committed_offsets(list.clone(), restore::PATIENCE)?;
-        let committed = cluster::committed_of(&self.names, &found)?;
+        let committed = cluster::stable(|| {
+            cluster::committed_of(&self.names, &consumer.committed_offsets(list.clone(), PATIENCE)?)
+        })?;
         let oldest = oldest(consumer, &self.names, list)?;
         let mut parts = Vec::new();
         for (partition, start) in oldest {
@@ -276,7 +278,10 @@ impl Member {
         let offset = |progress: &Progress| Offset::Offset(i64::try_from(progress.watermark()).unwrap_or(i64::MAX));
         let assigned =
             cluster::list(&self.names, parts.iter().map(|(partition, progress)| (partition, offset(progress))));
-        debug!(cursor = %self.shared.cursor, partitions = parts.len(), "partitions assigned");
+        for ((topic, partition), progress) in &parts {
+            let (from, done_above) = (progress.watermark(), progress.above().count());
+            debug!(cursor = %self.shared.cursor, kafka_topic = %topic, partition, from, done_above, "partition assigned");
+        }
         for (partition, progress) in &parts {
             if committed.contains_key(partition) {
                 self.view.set_progress(&self.shared.cursor, partition, progress);
@@ -352,6 +357,12 @@ fn oldest(
 }
 
 impl ConsumerContext for Member {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            debug!(cursor = %self.shared.cursor, %error, "progress or cursor not committed");
+        }
+    }
+
     fn rebalance(&self, consumer: &MemberConsumer, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let result = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.on_assigned(consumer, list),

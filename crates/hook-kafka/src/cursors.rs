@@ -79,6 +79,7 @@ fn try_create(
     native.begin_transaction()?;
     native.send_offsets_to_transaction(&offsets, &group, PATIENCE)?;
     native.commit_transaction(PATIENCE)?;
+    debug!(cursor = %cursor.name, partitions = starts.len(), "cursor made");
     view.add_cursor(&cursor.name);
     for (partition, start) in starts {
         view.set_progress(&cursor.name, &partition, &Progress::at(start));

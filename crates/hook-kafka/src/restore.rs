@@ -18,7 +18,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tracing::info;
 
 use crate::{
-    client::{Clients, TRANSACTION_TIMEOUT, connect},
+    client::{Clients, connect},
     cluster,
     copies::{self, Remembered},
     names::Names,
@@ -27,8 +27,6 @@ use crate::{
     view::Partition,
 };
 
-/// A transaction is ended by a broker when its time is over, and brokers look for such ones every ten seconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3 * TRANSACTION_TIMEOUT.as_secs());
 /// Between two looks at whether all transactions have ended.
 const PAUSE: Duration = Duration::from_millis(50);
 const SLICE: Duration = Duration::from_millis(100);
@@ -93,7 +91,7 @@ impl Memory {
         if sent.len() < wanted.len() {
             return Err(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition));
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + cluster::TRANSACTIONS_END_WITHIN;
         loop {
             let committed = cluster::starts(reading.reader(), names, wanted, From::Now)?;
             if sent.iter().all(|(partition, end)| committed.get(partition).is_some_and(|committed| committed >= end)) {
