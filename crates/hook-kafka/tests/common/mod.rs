@@ -1,7 +1,7 @@
 //! What the suites on a real broker share.
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hook_core::{BoxFuture, ports::log::Log};
 use hook_kafka::{KafkaLog, Settings, settings::Protocol};
@@ -11,12 +11,19 @@ use hook_testkit::{ManualClock, log_conformance::LogFixture};
 pub(crate) fn settings() -> Settings {
     let brokers = std::env::var("KAFKA_BROKERS").unwrap_or_default();
     assert!(!brokers.is_empty(), "KAFKA_BROKERS names no broker: `just test-kafka`, or as CONTRIBUTING.md says");
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // The first test of a file begins, and the others have it too.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    }
     let mut settings = Settings::new(brokers.split(','));
     settings.security.protocol = Protocol::Plaintext;
     settings.security.allow_plaintext = true;
     settings.namespace = format!("test-{}.", uuid::Uuid::now_v7().simple());
     settings.instance_id = Some("one".into());
     settings.topics.partitions = 1;
+    // Records of these tests have the times that the tests give them, and a broker goes by these: none is too old.
+    settings.topics.retention = Some(Duration::from_secs(100 * 365 * 24 * 3600));
     settings
 }
 
