@@ -79,15 +79,20 @@ struct Running {
     log: LogState,
 }
 
-/// Lists every cursor.
-pub(super) async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
-    let (state, plan) = match Owner::find(context, flag).await? {
+/// What the log says of itself now, and the contract that reads it.
+pub(super) async fn look(context: &Context, flag: &Flag) -> Result<(LogState, Plan), Exit> {
+    Ok(match Owner::find(context, flag).await? {
         Owner::Running(client) => {
             let running: Running = client.get_json("/status").await.map_err(|error| failed(context, &error))?;
             (running.log, load::load(context, &[])?.plan)
         }
         Owner::Resting { log, plan } => (log.state(), *plan),
-    };
+    })
+}
+
+/// Lists every cursor.
+pub(super) async fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
+    let (state, plan) = look(context, flag).await?;
     let (active, pinning) = (readers::active(&plan), cursors::pinning(&plan));
     let known = cursors::active(&plan);
     let listed = state.cursors.iter().map(|cursor| {

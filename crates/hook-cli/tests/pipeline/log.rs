@@ -95,6 +95,19 @@ fn what_a_destination_has_not_taken_is_pinned_and_behind() {
     let relay = cursors.iter().find(|cursor| text(cursor, "/name") == "tested.relay").unwrap();
     assert_eq!((&relay["behind"], &relay["pins"], &relay["orphan"]), (&json!(3), &json!(true), &json!(false)));
     assert_eq!(cursors, home.run("cursors list --json").ok().lines());
+
+    let lags = home.run("log lag --json").ok().lines();
+    let relay = lags.iter().find(|lag| text(lag, "/cursor") == "tested.relay").unwrap();
+    assert_eq!((&relay["behind"], &relay["most"], &relay["pins"]), (&json!(3), &json!(3), &json!(true)));
+    home.run("log lag --fail-above 3").ok();
+    let above = home.run("log lag --fail-above 2");
+    assert_eq!(above.code, 1);
+    assert!(above.stderr.contains("more than 2 records behind: tested.relay"), "{above:?}");
+
+    let topics = home.run("log topics --json").ok().lines();
+    let stored = topics.iter().find(|topic| text(topic, "/topic") == "webhooks.github").unwrap();
+    assert_eq!((&stored["records"], &stored["partitions"][0]["end"]), (&json!(3), &json!(3)));
+    assert!(home.run("log topics").ok().stdout.contains("webhooks.github  1           3        0..3"));
 }
 
 #[test]

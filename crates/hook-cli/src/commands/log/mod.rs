@@ -5,6 +5,7 @@
 //! | [`stat`] | what there is, and how long it is kept |
 //! | [`verify`] | whether every byte is right |
 //! | [`repair`] | what a damage costs, and how the log opens again |
+//! | [`topics`], [`lag`] | what is in each topic, and how much of it waits for whom; on either log |
 //! | [`export`], [`import`] | records as JSON lines; `file` holds the first and the last line |
 //! | `findings` | a damage as people read it |
 
@@ -12,8 +13,10 @@ pub mod export;
 mod file;
 mod findings;
 pub mod import;
+pub mod lag;
 pub mod repair;
 pub mod stat;
+pub mod topics;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -23,13 +26,14 @@ use crate::{
     context::Context,
     data_directory::Flag,
     exit::Exit,
+    kafka,
     output::Output,
-    owner::{self, block_on},
+    owner::{self, Located, block_on, fail},
 };
 
-/// The log on disk: what is in it, whether it is sound, out of it and into it
+/// The log: what is in it, how far it has been read, whether it is sound, out of it and into it
 ///
-/// `verify` and `repair` need no log that opens; with --data-dir they need no contract either.
+/// `topics`, `cursors` and `lag` answer for either log, the others for the embedded one. `verify` and `repair` need no log that opens; with --data-dir they need no contract either.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -43,6 +47,8 @@ enum Question {
     Stat(stat::Arguments),
     /// List every cursor with its place in each topic: the same as `hook cursors list`
     Cursors,
+    Topics(topics::Arguments),
+    Lag(lag::Arguments),
     Verify(verify::Arguments),
     Repair(repair::Arguments),
     Export(export::Arguments),
@@ -55,6 +61,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     match &arguments.question {
         Question::Stat(_) => block_on(context, stat::run(context, flag)),
         Question::Cursors => block_on(context, cursors::list(context, flag)),
+        Question::Topics(_) => block_on(context, topics::run(context, flag)),
+        Question::Lag(arguments) => block_on(context, lag::run(context, flag, arguments)),
         Question::Verify(_) => verify::run(context, flag),
         Question::Repair(arguments) => repair::run(context, flag, arguments),
         Question::Export(arguments) => block_on(context, export::run(context, flag, arguments)),
@@ -66,10 +74,22 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
 fn directory(context: &Context, flag: &Flag) -> Result<PathBuf, Exit> {
     let directory = match &flag.data_dir {
         Some(directory) => directory.clone(),
-        None => owner::locate(context, flag)?.directory,
+        None => embedded(context, owner::locate(context, flag)?)?.directory,
     };
     owner::must_exist(context, &directory)?;
     Ok(directory)
+}
+
+/// The log, which must be the embedded one.
+fn embedded(context: &Context, located: Located) -> Result<Located, Exit> {
+    match kafka::of(&located.plan) {
+        None => Ok(located),
+        Some(_) => Err(fail(
+            context,
+            "the log of this contract is on Kafka, which has no files here: `hook log topics`, `cursors` and `lag` answer \
+             for it; for an embedded log name its --data-dir",
+        )),
+    }
 }
 
 /// Shows on a terminal how far a long read has come.

@@ -10,6 +10,7 @@ use hook_core::{
 use hook_log::check::{self, ChainSurvey};
 use serde::{Deserialize, Serialize};
 
+use super::embedded;
 use crate::{
     context::Context,
     data_directory::Flag,
@@ -72,7 +73,9 @@ struct Running {
 
 /// Looks and says.
 pub async fn run(context: &Context, flag: &Flag) -> Result<(), Exit> {
-    let Located { client, plan, directory, .. } = owner::locate(context, flag)?;
+    let located = owner::locate(context, flag)?;
+    let located = if flag.data_dir.is_some() { located } else { embedded(context, located)? };
+    let Located { client, plan, directory, .. } = located;
     let running = running(context, &client).await?;
     owner::must_exist(context, &directory)?;
     let surveyed = {
