@@ -31,7 +31,7 @@ impl LogUnderTest {
     pub(crate) const fn patience(self) -> Duration {
         match self {
             Self::Embedded => Duration::from_secs(30),
-            Self::Kafka => Duration::from_secs(60),
+            Self::Kafka => Duration::from_secs(120),
         }
     }
 
@@ -40,7 +40,7 @@ impl LogUnderTest {
     pub(crate) const fn comes_back_within(self) -> Duration {
         match self {
             Self::Embedded => Duration::from_secs(2),
-            Self::Kafka => Duration::from_secs(50),
+            Self::Kafka => Duration::from_secs(90),
         }
     }
 
