@@ -143,7 +143,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
             pause(Duration::from_micros(random.u64(0..40_000)));
             half_started.kill().unwrap();
             half_started.wait().unwrap();
-            let pipeline = home.up();
+            let pipeline = home.up_supervised();
             load.change(|state| state.address = Some(pipeline.ingress()));
             load.wait_for(random.u64(50..400));
             pause(Duration::from_micros(random.u64(0..20_000)));
@@ -155,7 +155,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
         }
         Instant::now()
     });
-    let _pipeline = home.up();
+    let _pipeline = home.up_supervised();
     let ready = Instant::now();
     let acknowledged = load.state.lock().unwrap().acknowledged.clone();
     let mut missing: HashSet<_> =

@@ -105,6 +105,21 @@ impl Home {
         self.start("up")
     }
 
+    /// Starts every role as a supervisor does: again, where it refuses. What a killed process has left on a busy Kafka may
+    /// hold a start up for longer than it waits.
+    #[track_caller]
+    #[expect(clippy::print_stderr, reason = "says why there was more than one start")]
+    pub(crate) fn up_supervised(&self) -> Pipeline {
+        poll("it has started", || {
+            let pipeline = self.up();
+            if !pipeline.is_ready() {
+                eprintln!("it did not start: {}", pipeline.ready);
+                return None;
+            }
+            Some(pipeline)
+        })
+    }
+
     /// Starts `up` or one role, and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(&self, role: &str) -> Pipeline {

@@ -53,6 +53,11 @@ impl Pipeline {
         pipeline
     }
 
+    /// Whether its first line was that it is ready, and not why it is not.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.get("listeners").is_some()
+    }
+
     /// Where webhooks are taken.
     #[track_caller]
     pub(crate) fn ingress(&self) -> SocketAddr {
