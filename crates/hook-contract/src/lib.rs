@@ -237,6 +237,7 @@ impl<'c, 't> Check<'c, 't> {
             relay,
             smash,
             backbone: backbone?,
+            kafka_of_adapters: std::mem::take(&mut self.kafka_of_adapters),
             log,
             admin,
             dead_letters: self.dead_letters.clone(),

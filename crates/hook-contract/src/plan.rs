@@ -33,6 +33,8 @@ pub struct Plan {
     pub smash: SmashPlan,
     /// Which log, and why.
     pub backbone: Backbone,
+    /// How adapters reach Kafka that name no brokers of their own: the keys of such an adapter. Empty where nobody says.
+    pub kafka_of_adapters: serde_json::Map<String, serde_json::Value>,
     /// How the embedded log keeps what it has.
     pub log: LogPlan,
     /// The admin address.

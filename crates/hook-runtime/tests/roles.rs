@@ -141,6 +141,7 @@ fn plan(case: &Case) -> Plan {
         relay: None,
         smash: SmashPlan { adapters: vec![adapter], routes: vec![route], unrouted: Unrouted::Count },
         backbone: Backbone { driver: BackboneDriver::Embedded, is_declared: false },
+        kafka_of_adapters: serde_json::Map::new(),
         log: LogPlan {
             segment_bytes: 1 << 20,
             events: retention,

@@ -12,21 +12,40 @@ use crate::{
     owner::{Owner, block_on, fail, failed},
 };
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
 /// Deliver a stored event to its destinations again
 ///
 /// The event keeps its id and gains `meta.replay`. It passes neither ingress nor deduplication.
 #[derive(Debug, clap::Args)]
+#[cfg_attr(feature = "kafka", command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true))]
 pub struct Arguments {
     #[command(flatten)]
     data_directory: Flag,
     /// The event's id
-    #[arg(value_parser = event_id::parse)]
-    id: EventId,
+    #[arg(value_parser = event_id::parse, required = true)]
+    id: Option<EventId>,
+    #[cfg(feature = "kafka")]
+    #[command(subcommand)]
+    into: Option<Into>,
 }
 
-/// Asks the running pipeline.
+/// Where events of a file go.
+#[cfg(feature = "kafka")]
+#[derive(Debug, clap::Subcommand)]
+enum Into {
+    Kafka(kafka::Arguments),
+}
+
+/// Asks the running pipeline, or sends a file.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
-    let id = arguments.id;
+    #[cfg(feature = "kafka")]
+    if let Some(Into::Kafka(arguments)) = &arguments.into {
+        return kafka::run(context, arguments);
+    }
+    // Without an id there is a subcommand.
+    let Some(id) = arguments.id else { return Err(Exit::Failure) };
     let replayed: Value = block_on(context, async {
         let client = Owner::running(context, &arguments.data_directory).await?;
         let answer = client.post(&format!("/replay/{id}")).await.map_err(|error| match error {

@@ -156,7 +156,8 @@ fn url(mut address: SocketAddr, path: &str, source: &SourceName) -> Option<Url> 
     format!("http://{address}{}", path.replace("{source}", source.as_str())).parse().ok()
 }
 
-fn read_body(path: &Path) -> std::io::Result<Vec<u8>> {
+/// A file, or stdin for `-`.
+pub(super) fn read_body(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     match path == Path::new("-") {
         true => std::io::stdin().lock().take(LARGEST_BODY).read_to_end(&mut body)?,
