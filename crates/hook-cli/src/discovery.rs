@@ -19,6 +19,7 @@ use hook_core::{
 use crate::{
     environment::{Environment, Origin, variables},
     globals::Globals,
+    options::relay,
 };
 
 /// The contract where there is no other: it needs no service.
@@ -46,6 +47,8 @@ pub enum FoundBy {
         /// Where `RELAY_BIND` is set.
         bind: Option<Origin>,
     },
+    /// It is made of the flags of `hook relay`.
+    RelayFlags,
 }
 
 impl fmt::Display for FoundBy {
@@ -59,6 +62,7 @@ impl fmt::Display for FoundBy {
             Self::Embedded { bind: Some(origin) } => {
                 write!(f, "part of this program, its address from {} ({origin})", variables::BIND)
             }
+            Self::RelayFlags => f.write_str("made of the flags of `hook relay`, as there is no other"),
         }
     }
 }
@@ -72,6 +76,12 @@ pub struct ContractText {
     pub text: String,
     /// Why it was taken.
     pub found_by: FoundBy,
+}
+
+/// The contract of a relay whose flags say everything.
+pub fn of_relay_flags() -> ContractText {
+    let file = "the flags of hook relay".to_owned();
+    ContractText { file, text: relay::CONTRACT.to_owned(), found_by: FoundBy::RelayFlags }
 }
 
 /// Finds the contract and reads it. `None` where it cannot be read; the problems then say why.

@@ -15,10 +15,11 @@ use serde::Serialize;
 
 use crate::{
     context::Context,
-    discovery::{self, ContractText},
+    discovery::{self, ContractText, FoundBy},
     environment::{Environment, variables},
     exit::Exit,
-    kafka, options,
+    kafka,
+    options::{self, relay::Flags},
 };
 
 /// What a running command starts from.
@@ -66,7 +67,15 @@ pub struct LogChoice {
 /// Loads the contract for roles that are about to start; with no role, what the environment lacks is no problem.
 /// Problems are shown, and end the command where one is an error.
 pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
-    let mut examined = examine(context);
+    start_with(context, examine(context), roles)
+}
+
+/// The same for a relay whose flags come before the contract.
+pub fn load_relay(context: &Context, flags: &Flags) -> Result<Loaded, Exit> {
+    start_with(context, examine_with(context, Some(flags)), &[Role::Relay])
+}
+
+fn start_with(context: &Context, mut examined: Examined, roles: &[Role]) -> Result<Loaded, Exit> {
     examined.require_build();
     examined.require_environment(roles);
     examined.into_loaded(context)
@@ -74,11 +83,20 @@ pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
 
 /// Finds and checks the contract, in its environment.
 pub fn examine(context: &Context) -> Examined {
+    examine_with(context, None)
+}
+
+fn examine_with(context: &Context, flags: Option<&Flags>) -> Examined {
     let (environment, mut problems) = Environment::read(&context.globals.env_files);
     let Some(contract) = discovery::discover(&context.globals, &environment, &mut problems) else {
         return Examined { contract: None, environment, problems, plan: None, resolved: Vec::new(), not_built: None };
     };
-    let (environment, checked) = check(context, environment, &contract, &mut problems);
+    let contract = match (&contract.found_by, flags) {
+        // That contract is about agents: who says what is relayed does not mean it.
+        (FoundBy::Embedded { .. }, Some(flags)) if flags.stand_alone() => discovery::of_relay_flags(),
+        _ => contract,
+    };
+    let (environment, checked) = check(context, environment, (&contract, flags), &mut problems);
     let not_built = match checked.log {
         BackboneName::Kafka => kafka::lacking(checked.plan.as_ref().and_then(kafka::of), &checked.resolved),
         BackboneName::Embedded => None,
@@ -93,20 +111,21 @@ pub fn examine(context: &Context) -> Examined {
 fn check(
     context: &Context,
     environment: Environment,
-    contract: &ContractText,
+    (contract, flags): (&ContractText, Option<&Flags>),
     problems: &mut Vec<Problem>,
 ) -> (Environment, Checked) {
     let mut of_kafka = Vec::new();
     let file = options::kafka::file(&context.globals, &mut of_kafka);
     let check_with =
         |options: &Options| hook_contract::check(&contract.file, &contract.text, &context.catalog, options);
-    let Read { options, mut found, mut found_of_kafka } = Read::of(context, &environment, file.clone());
+    let read = |environment: &Environment| Read::of(context, environment, file.clone(), flags);
+    let Read { options, mut found, mut found_of_kafka } = read(&environment);
     let mut checked = check_with(&options);
     let mut environment = environment;
     let (profile, values) = profile_values(&checked);
     if !values.is_empty() {
         environment = environment.with_profile(&profile, &values);
-        let again = Read::of(context, &environment, file);
+        let again = read(&environment);
         (found, found_of_kafka) = (again.found, again.found_of_kafka);
         found.extend(options::without_effect(&profile, values.keys().map(EnvName::as_str)));
         checked = check_with(&Options { profile: options.profile, ..again.options });
@@ -117,8 +136,10 @@ fn check(
             problems.extend(of_kafka.into_iter().chain(found_of_kafka));
             problems.extend(options::kafka::unreadable_files(&checked.resolved));
         }
-        BackboneName::Embedded if context.globals.config.is_some() => problems.push(config_unused()),
-        BackboneName::Embedded => {}
+        BackboneName::Embedded => {
+            problems.extend(flags.map(Flags::on_embedded).unwrap_or_default());
+            problems.extend(context.globals.config.is_some().then(config_unused));
+        }
     }
     (environment, checked)
 }
@@ -132,11 +153,13 @@ struct Read {
 }
 
 impl Read {
-    fn of(context: &Context, environment: &Environment, file: Option<ConfigFile>) -> Self {
+    fn of(context: &Context, environment: &Environment, file: Option<ConfigFile>, flags: Option<&Flags>) -> Self {
         let (mut found, mut found_of_kafka) = (Vec::new(), Vec::new());
         let options = options::read(&context.globals, environment, &context.catalog, &mut found);
         let kafka = options::kafka::read(environment, options.dead_letters.clone(), &mut found_of_kafka);
-        Self { options: Options { kafka: KafkaOptions { file, ..kafka }, ..options }, found, found_of_kafka }
+        let kafka = KafkaOptions { file, brokers: flags.and_then(Flags::brokers), ..kafka };
+        let relay = flags.map(Flags::options).unwrap_or_default();
+        Self { options: Options { kafka, relay, ..options }, found, found_of_kafka }
     }
 }
 
@@ -208,6 +231,7 @@ impl LogChoice {
     pub fn of(plan: &Plan, environment: &Environment) -> Self {
         let by_variable = || match environment.find(variables::BROKERS) {
             Some(found) => format!("{} is set ({}), and the contract names no log", variables::BROKERS, found.origin),
+            None if kafka::of(plan).is_some() => "--brokers is given, and the contract names no log".to_owned(),
             None => "the default, as the contract names none".to_owned(),
         };
         let reason = if plan.backbone.is_declared { "the contract says so".to_owned() } else { by_variable() };

@@ -1,10 +1,11 @@
 //! What the check of a contract is given beside its text: read from flags first, then from the environment.
 
 pub mod kafka;
+pub mod relay;
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use hook_contract::{KafkaOptions, Options, plan::ValidationMode};
+use hook_contract::{KafkaOptions, Options, RelayOptions, plan::ValidationMode};
 use hook_core::{
     catalog::Catalog,
     names::{SourceName, TopicName},
@@ -34,6 +35,8 @@ pub fn read(globals: &Globals, environment: &Environment, catalog: &Catalog, pro
         max_body_bytes: reader.max_body_bytes(),
         // Read apart: what is wrong there matters only where the log is Kafka.
         kafka: KafkaOptions::default(),
+        // Only `hook relay` has flags for it.
+        relay: RelayOptions::default(),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn undelivered(plan: &Plan, state: &LogState) -> u64 {
 
 /// A cursor with what it reads; `None` for that of a relay which has nothing to bridge.
 fn cursor(plan: &Plan, name: CursorName) -> Option<Cursor> {
-    let topics = if name == CursorName::of_relay(&plan.app.id) {
+    let topics = if name == plan.relay_cursor() {
         let inputs = &plan.relay.as_ref()?.inputs;
         TopicFilter {
             include: inputs.iter().map(|topic| Glob::new(topic.as_str())).collect(),

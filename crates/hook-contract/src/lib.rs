@@ -41,20 +41,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hook_core::{
     catalog::Catalog,
-    names::{EnvName, SourceName, TopicName},
+    names::{CursorName, EnvName, SourceName, TopicName},
     problem::{Place, Problem, codes},
 };
 
 pub use mask::masked;
 
 use findings::Findings;
-use plan::{Plan, Requirement, Role, ServePlan, SmashPlan, SourcePlan, ValidationMode};
+use plan::{Plan, RelayRetry, Requirement, Role, ServePlan, SmashPlan, SourcePlan, ValidationMode};
 use profile::Active;
 use read::Written;
 use resolved::Resolved;
 use text::Text;
 use topics::Flow;
-use written::{BackboneName, KafkaSection};
+use written::{BackboneName, Brokers, KafkaSection};
 
 /// What a check is given beside the text. The caller has read it from flags and the environment.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,21 @@ pub struct Options {
     pub max_body_bytes: Option<u64>,
     /// What is said about Kafka beside the contract.
     pub kafka: KafkaOptions,
+    /// What is said about the relay beside the contract.
+    pub relay: RelayOptions,
+}
+
+/// What is said about the relay beside the contract. It comes before what the contract says.
+#[derive(Debug, Clone, Default)]
+pub struct RelayOptions {
+    /// The topics that are read; nothing for those of the contract.
+    pub topics: Vec<TopicName>,
+    /// The topic that is written.
+    pub output_topic: Option<TopicName>,
+    /// The cursor that is read with.
+    pub group: Option<CursorName>,
+    /// What happens when the log does not take a batch.
+    pub retry: RelayRetry,
 }
 
 /// What is said about Kafka beside the contract. What the contract says comes first, then this environment, then the file.
@@ -84,6 +99,8 @@ pub struct KafkaOptions {
     pub origins: BTreeMap<&'static str, String>,
     /// `config/kafka-core.toml`, where there is one. It is read where the log is Kafka.
     pub file: Option<ConfigFile>,
+    /// Where the brokers are, whatever the contract says; chooses Kafka where that names no log.
+    pub brokers: Option<Brokers>,
 }
 
 /// A file beside the contract.

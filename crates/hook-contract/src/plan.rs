@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, sync::Arc, ti
 
 use hook_core::{
     Timestamp,
-    names::{AdapterId, AppId, EnvName, Glob, RouteId, SourceName, TopicName},
+    names::{AdapterId, AppId, CursorName, EnvName, Glob, RouteId, SourceName, TopicName},
     ports::{egress::EgressDriver, ingress::IngressDriver, log::TopicFilter, plugin::Plugin, verifier::SourceVerifier},
     problem::Place,
     selector::Selector,
@@ -45,6 +45,20 @@ pub struct Plan {
     pub journal: TopicName,
     /// What the environment must hold at start.
     pub environment: Vec<Requirement>,
+}
+
+impl Plan {
+    /// The cursor that the relay reads with.
+    pub fn relay_cursor(&self) -> CursorName {
+        let group = self.relay.as_ref().and_then(|relay| relay.group.clone());
+        group.unwrap_or_else(|| CursorName::of_relay(&self.app.id))
+    }
+
+    /// Whether anything is taken in or delivered. A plan of which nothing is but the relay has neither dead letters nor a
+    /// journal.
+    pub fn has_ends(&self) -> bool {
+        !self.serve.adapters.is_empty() || !self.smash.routes.is_empty()
+    }
 }
 
 /// The app that a contract describes.
@@ -184,6 +198,39 @@ pub struct RelayPlan {
     pub inputs: Vec<TopicName>,
     /// The topic that is written.
     pub output: TopicName,
+    /// The cursor that is read with, where it is not that of the app.
+    pub group: Option<CursorName>,
+    /// What happens when the log does not take a batch.
+    pub retry: RelayRetry,
+}
+
+/// How the relay goes on when the log does not take a batch. What it reads stays where it is, so that trying without end
+/// loses nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayRetry {
+    /// How often a batch is tried again before the process ends; `None` for without end.
+    pub max_retries: Option<u32>,
+    /// The pause before the first retry; it doubles with each.
+    pub base: Duration,
+    /// The longest pause.
+    pub cap: Duration,
+}
+
+impl Default for RelayRetry {
+    fn default() -> Self {
+        Self { max_retries: None, base: Duration::from_millis(500), cap: Duration::from_secs(5) }
+    }
+}
+
+impl RelayRetry {
+    /// The pause after that many failures in a row, the first being 1; `None` where it is given up.
+    pub fn pause(&self, failures: u32) -> Option<Duration> {
+        if self.max_retries.is_some_and(|most| failures > most) {
+            return None;
+        }
+        let doublings = failures.saturating_sub(1).min(31);
+        Some(self.base.saturating_mul(1 << doublings).min(self.cap))
+    }
 }
 
 /// What goes out.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hook_core::{
-    names::{SourceName, TopicName},
+    names::{CursorName, SourceName, TopicName},
     problem::codes,
 };
 
 use crate::{
-    Check,
+    Check, RelayOptions,
     plan::{RelayPlan, ServeRoute, SmashRoute, SourcePlan, Unrouted},
     profile::Active,
     read::{Written, find},
@@ -85,11 +85,22 @@ pub(crate) fn relay(
 fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, stored: &[Stored<'_>]) -> Option<RelayPlan> {
     let section = &written.relay;
     let node = written.root.get("relay");
+    let said = &check.options.relay;
     let is_named = node.is_some_and(|node| node.get("output_topic").is_some());
-    let output = if is_named { section.output_topic.clone() } else { check.core_topic.clone() };
-    let is_reserved = |topic: &TopicName| *topic == check.dead_letters || *topic == check.journal;
+    let written_output = if is_named { &section.output_topic } else { &check.core_topic };
+    let output = said.output_topic.as_ref().unwrap_or(written_output).clone();
+    let reserved = [check.dead_letters.clone(), check.journal.clone()];
+    let is_reserved = |topic: &TopicName| reserved.contains(topic);
     let mut inputs: Vec<TopicName> = Vec::new();
     match &section.topics {
+        _ if !said.topics.is_empty() => {
+            let (refused, taken) =
+                said.topics.iter().cloned().partition::<Vec<_>, _>(|topic| *topic == output || is_reserved(topic));
+            inputs = taken;
+            for topic in refused {
+                loops(check, &topic, None, "leave it out of --topics");
+            }
+        }
         None => {
             let unread = stored.iter().filter(|stored| flow.readers(&stored.topic).next().is_none());
             inputs.extend(
@@ -108,9 +119,7 @@ fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, store
                 }
             }
             for (topic, node) in refused {
-                let message =
-                    format!("the relay cannot read `{topic}`: it would read what it or a failed delivery writes");
-                check.findings.error(&codes::RELAY_LOOP, node.span.clone(), message, "leave it out of `topics`");
+                loops(check, &topic, Some(node), "leave it out of `topics`");
             }
         }
     }
@@ -127,12 +136,34 @@ fn plan(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, store
         let help = "leave it out; every stored event is read where it is";
         check.findings.warning(&codes::NO_EFFECT, node.span.clone(), message, help);
     }
-    let relay = (!inputs.is_empty()).then_some(RelayPlan { inputs, output });
+    let RelayOptions { group, retry, .. } = said.clone();
+    if let Some(group) = &group {
+        belongs_to_another(check, written, flow, group);
+    }
+    let relay = (!inputs.is_empty()).then_some(RelayPlan { inputs, output, group, retry });
     if let Some(relay) = &relay {
         let shown = serde_json::json!({ "topics": relay.inputs, "output_topic": relay.output });
         check.resolved.add("relay", &shown, node, &check.findings);
     }
     relay
+}
+
+fn loops(check: &mut Check<'_, '_>, topic: &TopicName, node: Option<&Node>, help: &str) {
+    let message = format!("the relay cannot read `{topic}`: it would read what it or a failed delivery writes");
+    check.findings.error(&codes::RELAY_LOOP, node.map(|node| node.span.clone()), message, help);
+}
+
+/// Two who read with one cursor divide the records: each would miss what the other gets.
+fn belongs_to_another(check: &mut Check<'_, '_>, written: &Written<'_>, flow: &Flow<'_>, group: &CursorName) {
+    let Some(app) = &written.app else { return };
+    let is_of = |route: &&SmashRoute| {
+        let mut destinations = route.destinations.iter();
+        destinations.any(|destination| CursorName::of_destination(&app.id, &route.id, &destination.adapter) == *group)
+    };
+    if let Some(route) = flow.smash.iter().find(is_of) {
+        let message = format!("the relay cannot read with `{group}`: a destination of route `{}` does", route.id);
+        check.findings.error(&codes::DUPLICATE_ID, None, message, "give --group-id a name of its own");
+    }
 }
 
 /// `{source}` stands for every source that an active route can match.

@@ -77,7 +77,7 @@ fn environment(text: &str) -> KafkaOptions {
         "sasl.token_file",
     ];
     let origins = keys.map(|key| (key, format!("variable {key}")));
-    KafkaOptions { environment, origins: BTreeMap::from(origins), file: None }
+    KafkaOptions { environment, origins: BTreeMap::from(origins), ..KafkaOptions::default() }
 }
 
 /// Checks the contract with that `[backbone]` (none where it is empty), environment and file (none where it is empty).
@@ -523,4 +523,20 @@ fn a_log_that_cannot_be_read_is_found_once() {
     let checked = check(FILE, &text, &catalog(), &Options::default());
     assert!(checked.plan.is_none());
     assert!(!lines(&checked.problems).contains("where the brokers are"), "{}", lines(&checked.problems));
+}
+
+#[test]
+fn brokers_of_a_flag_come_before_all_others() {
+    let flagged = |backbone: &str, variables: &str| {
+        let kafka = KafkaOptions { brokers: "flag:1,flag:2".parse().ok(), ..environment(variables) };
+        check(FILE, &format!("{FLOW}{backbone}"), &catalog(), &Options { kafka, ..Options::default() })
+    };
+    let plaintext = "security_protocol = \"plaintext\"\nallow_plaintext = true";
+    let contract = format!("[backbone]\ndriver = \"kafka\"\n{BROKERS}\n{plaintext}\n");
+    for (backbone, variables) in [(contract.as_str(), ""), ("", BROKERS), ("", "")] {
+        let variables = format!("{variables}\n{plaintext}");
+        assert_eq!(kafka(flagged(backbone, &variables)).brokers, ["flag:1", "flag:2"], "{backbone} {variables}");
+    }
+    let embedded = flagged("[backbone]\ndriver = \"embedded\"\n", plaintext);
+    assert_eq!(embedded.log, BackboneName::Embedded, "where the contract names a log, it is that");
 }

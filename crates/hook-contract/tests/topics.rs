@@ -2,9 +2,9 @@
 
 mod support;
 
-use hook_contract::{Checked, plan::Unrouted};
+use hook_contract::{Checked, Options, RelayOptions, plan::Unrouted};
 use hook_core::{
-    names::{SourceName, TopicName},
+    names::{CursorName, SourceName, TopicName},
     problem::codes,
 };
 use support::{checked, lines, of};
@@ -176,4 +176,61 @@ fn a_target_is_one_topic_per_source() {
     let plan = flow(&["* * webhooks.{source}"], &["webhooks.core"], "").plan.unwrap();
     let topic = plan.serve.routes[0].target.topic_for(&SourceName::new("github").unwrap());
     assert_eq!(topic, TopicName::new("webhooks.github").ok());
+}
+
+/// The contract of a relay with these options beside it.
+fn told(relay: RelayOptions, more: &str) -> Checked {
+    let text = format!(
+        "[app]\nid = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\n[policies]\nallow_no_output = true\nno_output_sink = \"discard\"\n\
+         [profiles.default]\nlabel = \"x\"\n{more}"
+    );
+    support::checked_with(&text, &Options { relay, ..Options::default() })
+}
+
+fn topic(name: &str) -> TopicName {
+    TopicName::new(name).expect("a topic")
+}
+
+#[test]
+fn what_an_option_says_of_the_relay_comes_before_the_contract() {
+    let said = RelayOptions {
+        topics: vec![topic("b"), topic("a"), topic("b")],
+        output_topic: Some(topic("out")),
+        group: CursorName::new("mine").ok(),
+        ..RelayOptions::default()
+    };
+    let written = "[relay]\ntopics = [\"in\"]\noutput_topic = \"core\"\n";
+    let overridden = told(said.clone(), written);
+    assert_eq!(relay(&overridden), Some((vec!["a", "b"], "out")), "{}", lines(&overridden.problems));
+    let plan = overridden.plan.expect("a plan");
+    assert_eq!((plan.relay_cursor().as_str(), plan.has_ends()), ("mine", false));
+    let alone = told(said, "");
+    assert_eq!(relay(&alone), Some((vec!["a", "b"], "out")));
+    let written = told(RelayOptions::default(), written);
+    assert_eq!(relay(&written), Some((vec!["in"], "core")));
+    assert_eq!(written.plan.expect("a plan").relay_cursor().as_str(), "a.relay");
+}
+
+#[test]
+fn an_option_makes_no_loop_and_takes_no_cursor_of_another() {
+    let said = |names: &[&str], output: &str, group: &str| RelayOptions {
+        topics: names.iter().map(|name| topic(name)).collect(),
+        output_topic: Some(topic(output)),
+        group: CursorName::new(group).ok(),
+        ..RelayOptions::default()
+    };
+    for (topics, output) in [(["out", "in"], "out"), (["webhooks.dlq", "in"], "out")] {
+        let loops = told(said(&topics, output, "mine"), "");
+        assert_eq!(loops.problems.iter().map(|problem| problem.code.id).collect::<Vec<_>>(), [codes::RELAY_LOOP.id]);
+    }
+    let reserved = told(said(&["in"], "webhooks.dlq", "mine"), "");
+    assert_eq!(reserved.problems[0].code.id, codes::RESERVED_TOPIC.id);
+    let routed = "[[smash.egress_adapters]]\nid = \"out\"\ndriver = \"file_output\"\npath = \"f\"\n\
+                  [[smash.routes]]\nid = \"r\"\nsource_topic_pattern = \"core\"\ndestinations = [{ adapter_id = \"out\" }]\n\
+                  [profiles.other]\nlabel = \"y\"\nsmash_adapters = [\"out\"]\nsmash_routes = [\"r\"]\n";
+    let options =
+        Options { relay: said(&["in"], "core", "a.r.out"), profile: Some("other".to_owned()), ..Options::default() };
+    let taken =
+        support::checked_with(&format!("[app]\nid = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\n{routed}"), &options);
+    assert_eq!(taken.problems[0].code.id, codes::DUPLICATE_ID.id, "{}", lines(&taken.problems));
 }

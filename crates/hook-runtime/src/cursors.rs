@@ -35,7 +35,9 @@ pub fn everything(plan: &Plan) -> TopicFilter {
 /// Every topic that a plan names or writes.
 pub fn topics(plan: &Plan) -> BTreeSet<TopicName> {
     let mut topics = event_topics(plan);
-    topics.extend([plan.dead_letters.clone(), plan.journal.clone()]);
+    if plan.has_ends() {
+        topics.extend([plan.dead_letters.clone(), plan.journal.clone()]);
+    }
     topics
 }
 
@@ -55,7 +57,7 @@ fn event_topics(plan: &Plan) -> BTreeSet<TopicName> {
 
 /// The cursors whose undelivered events must be kept: the relay's, and those of required destinations.
 pub fn pinning(plan: &Plan) -> Vec<CursorName> {
-    let relay = plan.relay.iter().map(|_| CursorName::of_relay(&plan.app.id));
+    let relay = plan.relay.iter().map(|_| plan.relay_cursor());
     let required = plan.smash.routes.iter().flat_map(|route| {
         let destinations = route.destinations.iter().filter(|destination| destination.required);
         destinations.map(|destination| CursorName::of_destination(&plan.app.id, &route.id, &destination.adapter))
@@ -80,9 +82,12 @@ pub(crate) async fn create(plan: &Plan, log: &Arc<dyn Log>) -> Result<(), LogErr
         }
     }
     if let Some(plan_of_relay) = &plan.relay {
-        log.create_cursor(&relay::cursor(CursorName::of_relay(&plan.app.id), plan_of_relay)).await?;
+        log.create_cursor(&relay::cursor(plan.relay_cursor(), plan_of_relay)).await?;
     }
-    log.create_cursor(&unrouted(plan, default)).await?;
+    // Who only relays delivers nothing: the first start of the others is still to come.
+    if plan.has_ends() {
+        log.create_cursor(&unrouted(plan, default)).await?;
+    }
     Ok(())
 }
 
@@ -104,7 +109,7 @@ pub fn active(plan: &Plan) -> Vec<CursorName> {
     let destinations = plan.smash.routes.iter().flat_map(|route| {
         route.destinations.iter().map(|destination| CursorName::of_destination(app, &route.id, &destination.adapter))
     });
-    destinations.chain([CursorName::of_relay(app), unrouted_name(app)]).collect()
+    destinations.chain([plan.relay_cursor(), unrouted_name(app)]).collect()
 }
 
 /// Finds cursors of this app that no active destination has, and warns of each.

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use hook_contract::plan::{Destination, Plan, Role, SmashRoute, SourcePlan};
 use hook_core::{
     clock::SharedClock,
-    names::{AdapterId, CursorName},
+    names::AdapterId,
     ports::{
         egress::EgressDriver,
         ingress::{Inlet, ListenError, Listener},
@@ -22,7 +22,7 @@ use crate::{
     cursors,
     journal::Journal,
     metrics::Metrics,
-    relay,
+    relay::{self, Relay},
     serve::Serve,
     smash::{Shared, StatusCell, Unrouted, Worker},
     status::{ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
@@ -295,13 +295,20 @@ impl Handle {
             }
             return;
         };
-        let cursor = relay::cursor(CursorName::of_relay(&self.plan.app.id), &plan);
-        let (log, metrics) = (Arc::clone(&self.log), Arc::clone(&self.metrics));
-        let start = Box::new(move |stop| {
-            let run = relay::run(cursor.clone(), plan.output.clone(), Arc::clone(&log), Arc::clone(&metrics), stop);
-            run.map(|end| end.map_err(|error| error.to_string())).boxed()
+        // Whoever says how often a batch is retried wants to see the process end.
+        let on_end = if plan.retry.max_retries.is_some() { OnEnd::StopProcess } else { OnEnd::Restart };
+        let relay = Arc::new(Relay {
+            cursor: relay::cursor(self.plan.relay_cursor(), &plan),
+            output: plan.output,
+            retry: plan.retry,
+            log: Arc::clone(&self.log),
+            metrics: Arc::clone(&self.metrics),
         });
-        self.groups.get_mut().relay.spawn("relay".into(), OnEnd::Restart, start);
+        let start = Box::new(move |stop| {
+            let relay = Arc::clone(&relay);
+            async move { relay.run(stop).await.map_err(|error| error.to_string()) }.boxed()
+        });
+        self.groups.get_mut().relay.spawn("relay".into(), on_end, start);
     }
 
     fn start_smash(&mut self, seed: u64) {

@@ -29,7 +29,11 @@ pub enum Command {
     /// Run the role that takes events in
     Serve(run::Arguments),
     /// Run the role that bridges source topics into the core topic
-    Relay(run::Arguments),
+    ///
+    /// Which topics, the contract says, or the flags; with --topics there need be no contract: then the log is on Kafka, the
+    /// brokers come from --brokers, KAFKA_BROKERS or config/kafka-core.toml, and what is written goes to --output-topic or
+    /// to webhooks.core.
+    Relay(run::RelayArguments),
     /// Run the role that delivers
     Smash(run::Arguments),
     Send(send::Arguments),
@@ -52,7 +56,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Up(arguments) => run::run(context, arguments, &[Role::Serve, Role::Relay, Role::Smash]),
         Command::Serve(arguments) => run::run(context, arguments, &[Role::Serve]),
-        Command::Relay(arguments) => run::run(context, arguments, &[Role::Relay]),
+        Command::Relay(arguments) => run::run_relay(context, arguments),
         Command::Smash(arguments) => run::run(context, arguments, &[Role::Smash]),
         Command::Send(arguments) => send::run(context, arguments),
         Command::Events(arguments) => events::run(context, arguments),

@@ -19,11 +19,12 @@ use tracing::{info, warn};
 
 use crate::{
     context::Context,
-    data_directory::{self, Flag},
+    data_directory,
     exit::Exit,
     kafka,
     load::{self, Loaded, LogChoice},
     logging,
+    options::relay::Flags,
     pipeline::{self, Pipeline, Setup, asked_to_end},
     readers,
     secretless::{self, Secretless},
@@ -33,7 +34,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    data_directory: Flag,
+    data_directory: data_directory::Flag,
 
     /// The name of this process among others: in /ready, and on Kafka in its groups
     ///
@@ -43,9 +44,27 @@ pub struct Arguments {
     instance_id: Option<String>,
 }
 
+/// Options of a process that relays.
+#[derive(Debug, clap::Args)]
+pub struct RelayArguments {
+    #[command(flatten)]
+    run: Arguments,
+    #[command(flatten)]
+    flags: Flags,
+}
+
 /// Runs the roles until the process is asked to end.
 pub fn run(context: &Context, arguments: &Arguments, roles: &[Role]) -> Result<(), Exit> {
-    let loaded = load::load(context, roles)?;
+    run_loaded(context, arguments, roles, load::load(context, roles)?)
+}
+
+/// Runs the relay until the process is asked to end.
+pub fn run_relay(context: &Context, arguments: &RelayArguments) -> Result<(), Exit> {
+    let loaded = load::load_relay(context, &arguments.flags)?;
+    run_loaded(context, &arguments.run, &[Role::Relay], loaded)
+}
+
+fn run_loaded(context: &Context, arguments: &Arguments, roles: &[Role], loaded: Loaded) -> Result<(), Exit> {
     logging::start(&loaded.environment, &context.output).map_err(|problem| context.refuse(&[problem], None))?;
     let directory = data_directory::locate(&arguments.data_directory, &loaded.environment, &loaded.plan.app.id);
     let directory = directory.map_err(|problem| context.refuse(&[problem], None))?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hook_contract::plan::{Kafka, KafkaLogin, KafkaSasl, KafkaSecurity, Plan, Role};
 use hook_core::{
     clock::SharedClock,
-    names::{CursorName, EnvName},
+    names::EnvName,
     ports::log::Log,
     problem::{Problem, codes},
     secret::{Secret, Secrets},
@@ -64,7 +64,7 @@ fn settings((kafka, plan): (&Kafka, &Plan), purpose: Purpose<'_>, secrets: &Secr
 fn deduplication(plan: &Plan, purpose: Purpose<'_>) -> Option<Deduplication> {
     let Purpose::Run { roles, .. } = purpose else { return None };
     let is_relay = plan.relay.is_some() && roles.contains(&Role::Relay);
-    is_relay.then(|| Deduplication::of(CursorName::of_relay(&plan.app.id)))
+    is_relay.then(|| Deduplication::of(plan.relay_cursor()))
 }
 
 /// How many cursors a process with these roles reads with.

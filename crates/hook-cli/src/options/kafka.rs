@@ -61,7 +61,7 @@ pub fn read(environment: &Environment, dlq_topic: Option<TopicName>, problems: &
     section.tls.key_path = reader.path(variables::TLS_KEY);
     section.tls.ca_path = reader.path(variables::TLS_CA);
     section.sasl.mechanism = reader.one_of(variables::SASL_MECHANISM, &SaslMechanism::NAMES);
-    KafkaOptions { environment: section, origins: origins(environment), file: None }
+    KafkaOptions { environment: section, origins: origins(environment), ..KafkaOptions::default() }
 }
 
 /// Who says what: `KAFKA_TLS_CA (.env:2)` for `tls.ca_path`.

@@ -190,3 +190,14 @@ fn where_no_pipeline_has_ever_run_the_answer_says_how_to_start_one() {
         assert!(ran.stderr.contains("hook up"), "{ran:?}");
     }
 }
+
+#[test]
+fn a_relay_takes_no_flag_that_only_kafka_understands() {
+    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    let refused = home.run("relay --group-id mine --json");
+    let problem = &refused.json()["problems"][0];
+    assert_eq!((refused.code, text(problem, "/code")), (1, "HOOK0206"));
+    assert!(text(problem, "/message").contains("--group-id means nothing on the embedded log"), "{problem}");
+    let relay = home.start("relay --topics webhooks.github --output-topic webhooks.other");
+    assert_eq!(text(&relay.status(), "/relay/output"), "webhooks.other");
+}

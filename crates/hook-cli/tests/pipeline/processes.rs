@@ -1,6 +1,6 @@
 //! On Kafka: each role in processes of its own, on one data directory or on several.
 
-use crate::support::{Contract, Home, Receiver, poll_until, sign, text};
+use crate::support::{Contract, Home, Pipeline, Receiver, home::run, poll_until, sign, text};
 
 #[test]
 fn each_role_in_a_process_of_its_own_makes_one_pipeline() {
@@ -102,4 +102,80 @@ fn pipelines_with_different_namespaces_see_nothing_of_each_other() {
         let lines = home.lines_of("events.jsonl");
         assert_eq!(lines.iter().map(|line| text(line, "/id")).collect::<Vec<_>>(), [id.as_str()]);
     }
+}
+
+/// The flags of a relay that needs no contract: in a directory where there is none.
+fn without_contract(home: &Home, flags: &str) -> std::process::Command {
+    std::fs::create_dir_all(home.path("elsewhere")).unwrap();
+    let mut command = home.bare(&format!("relay {flags} --json --data-dir ../data"));
+    command.current_dir(home.path("elsewhere"));
+    command
+}
+
+#[test]
+fn a_relay_needs_no_contract_where_its_flags_say_everything() {
+    let receiver = Receiver::start();
+    let mut home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let (serve, _smash) = (home.start("serve"), home.start("smash"));
+    let brokers = std::env::var("KAFKA_BROKERS").unwrap();
+    home.set("KAFKA_BROKERS", "");
+    let flags = format!(
+        "--topics webhooks.github,webhooks.linear --output-topic webhooks.core --brokers {brokers} --group-id bridge \
+         --instance-id bare"
+    );
+    let mut relay = Pipeline::start(without_contract(&home, &flags), &home.path("stderr-relay"));
+    assert_eq!(text(&relay.ready, "/log/brokers/0"), brokers);
+    let status = relay.status();
+    assert_eq!((text(&status, "/app"), text(&status, "/instance")), ("relay", "bare"));
+    assert_eq!(status["relay"]["inputs"], serde_json::json!(["webhooks.github", "webhooks.linear"]));
+    let webhook = sign::issue(1, "delivery-1");
+    let first = serve.accept(&webhook);
+    receiver.taken(&first).check_signature();
+    serve.accept(&webhook);
+    let last = serve.accept(&sign::issue(1, "delivery-2"));
+    receiver.taken(&last);
+    let delivered: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.id()).collect();
+    assert_eq!(delivered, [first, last], "the copy was removed");
+
+    let status = relay.status();
+    let cursors = status["log"]["cursors"].as_array().unwrap();
+    let names: Vec<_> = cursors.iter().map(|cursor| text(cursor, "/name")).collect();
+    assert!(names.contains(&"bridge") && !names.iter().any(|name| name.starts_with("relay.")), "{names:?}");
+    assert!(relay.terminate().success());
+}
+
+#[test]
+fn the_flags_of_a_relay_come_before_its_contract() {
+    let receiver = Receiver::start();
+    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    let (serve, _smash) = (home.start("serve"), home.start("smash"));
+    let relay = home.start("relay --topics webhooks.linear");
+    assert_eq!(relay.status()["relay"]["inputs"], serde_json::json!(["webhooks.linear"]));
+    serve.accept(&sign::issue(1, "left-where-it-is"));
+    let issue = serde_json::json!({ "type": "Issue", "action": "create", "data": { "id": "issue-7" } });
+    let bridged = serve.accept(&sign::linear("delivery-1", issue, sign::unix_millis()));
+    receiver.taken(&bridged);
+    assert_eq!(receiver.deliveries().len(), 1, "only what the flag names is relayed");
+}
+
+#[test]
+fn the_output_topic_of_a_flag_is_checked_like_those_of_the_contract() {
+    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    let mut serve = home.start("serve");
+    let mut command = home.command("relay --json --output-topic webhooks.elsewhere");
+    command.env("KAFKA_AUTO_CREATE_TOPICS", "false");
+    let refused = run(command, "relay");
+    let problem = &refused.json()["problems"][0];
+    assert_eq!((refused.code, text(problem, "/code")), (1, "HOOK0213"));
+    assert!(text(problem, "/message").contains("webhooks.elsewhere does not exist"), "{problem}");
+    assert!(serve.terminate().success());
+}
+
+#[test]
+fn a_relay_without_contract_or_brokers_is_told_what_is_missing() {
+    let mut home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    home.set("KAFKA_BROKERS", "");
+    let refused = run(without_contract(&home, "--topics webhooks.github"), "relay");
+    assert_eq!((refused.code, text(&refused.json(), "/problems/0/code")), (1, "HOOK0138"));
+    assert!(text(&refused.json(), "/problems/0/help").contains("--brokers"), "{refused:?}");
 }

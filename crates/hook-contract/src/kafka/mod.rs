@@ -18,7 +18,7 @@ use hook_core::{names::TopicName, problem::codes};
 use serde_json::{Value, json};
 
 use crate::{
-    Check, Origin, plan,
+    Check, KafkaOptions, Origin, plan,
     read::{Written, schema_of},
     tree::Node,
     written::{Backbone, BackboneName, KafkaSection},
@@ -39,7 +39,10 @@ pub(crate) fn is_chosen(check: &Check<'_, '_>, written: &Written<'_>) -> bool {
     match &written.backbone {
         Some(backbone) => backbone.driver == BackboneName::Kafka,
         // A section that cannot be read says something, if not what.
-        None => check.options.kafka.environment.brokers.is_some() && written.root.get("backbone").is_none(),
+        None => {
+            let KafkaOptions { environment, brokers, .. } = &check.options.kafka;
+            (environment.brokers.is_some() || brokers.is_some()) && written.root.get("backbone").is_none()
+        }
     }
 }
 
@@ -73,10 +76,11 @@ struct Resolve<'r, 'c, 't, 'o> {
 
 impl Resolve<'_, '_, '_, '_> {
     fn kafka(&mut self, is_readable: bool) -> Option<plan::Kafka> {
-        let brokers = self.find("brokers", |written| written.brokers.as_ref().map(|brokers| brokers.to_list()));
+        let brokers = self.brokers();
         if brokers.is_none() && is_readable {
             let message = "nothing says where the brokers are";
-            let help = "write `brokers = [\"HOST:PORT\"]` under [backbone], or set KAFKA_BROKERS";
+            let help = "write `brokers = [\"HOST:PORT\"]` under [backbone], or set KAFKA_BROKERS; `hook relay` also takes \
+                        --brokers";
             let place = self.driver_place();
             self.check.findings.error_at(&codes::KAFKA_SETTINGS, place, message, help);
         }
@@ -96,7 +100,7 @@ impl Resolve<'_, '_, '_, '_> {
             self.properties("producer_defaults", Side::Producer, |written| &written.producer_defaults.0);
         let consumer_defaults =
             self.properties("consumer_defaults", Side::Consumer, |written| &written.consumer_defaults.0);
-        let brokers = brokers?.value;
+        let brokers = brokers?;
         Some(plan::Kafka {
             brokers,
             namespace,
@@ -106,6 +110,16 @@ impl Resolve<'_, '_, '_, '_> {
             producer_defaults,
             consumer_defaults,
         })
+    }
+
+    fn brokers(&mut self) -> Option<Vec<String>> {
+        if let Some(brokers) = &self.check.options.kafka.brokers {
+            let brokers = brokers.to_list();
+            self.show("brokers", json!(brokers), Origin::Option("brokers"));
+            return Some(brokers);
+        }
+        let found = self.find("brokers", |written| written.brokers.as_ref().map(|brokers| brokers.to_list()));
+        found.map(|found| found.value)
     }
 
     /// The topics that the contract does not name.

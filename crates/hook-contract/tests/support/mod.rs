@@ -31,6 +31,11 @@ pub(crate) fn checked(text: &str) -> Checked {
     check(FILE, text, &catalog(), &Options::default())
 }
 
+/// Checks with the small catalog.
+pub(crate) fn checked_with(text: &str, options: &Options) -> Checked {
+    check(FILE, text, &catalog(), options)
+}
+
 /// The problems of one code.
 pub(crate) fn of<'p>(code: &Code, problems: &'p [Problem]) -> Vec<&'p Problem> {
     problems.iter().filter(|problem| problem.code == code).collect()
