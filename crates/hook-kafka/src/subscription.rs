@@ -55,7 +55,8 @@ struct State {
     parts: BTreeMap<Partition, Part>,
     /// Who we are in the group, as of the last assignment.
     member: Option<Arc<ConsumerGroupMetadata>>,
-    revocations: VecDeque<Vec<Partition>>,
+    /// Partitions that go, each until when they are held for the reader.
+    revocations: VecDeque<(Vec<Partition>, Instant)>,
     /// Whether somebody takes revocations; otherwise a partition goes at once.
     has_listener: bool,
     /// Revocations that were handed out and are not released.
@@ -162,9 +163,9 @@ impl Shared {
         if !state.has_listener || state.must_stop || partitions.is_empty() {
             return;
         }
-        state.revocations.push_back(partitions.to_vec());
-        self.revoked.notify_one();
         let deadline = Instant::now() + patience;
+        state.revocations.push_back((partitions.to_vec(), deadline));
+        self.revoked.notify_one();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let is_through = state.revocations.is_empty() && state.held == 0;
@@ -181,7 +182,7 @@ impl Shared {
         state.drop_waiting(partitions);
         partitions.iter().for_each(|partition| drop(state.parts.remove(partition)));
         if state.has_listener {
-            state.revocations.push_back(partitions.to_vec());
+            state.revocations.push_back((partitions.to_vec(), Instant::now()));
             self.revoked.notify_one();
         }
     }
@@ -463,11 +464,11 @@ impl Revocations for KafkaRevocations {
                 let revoked = self.shared.revoked.notified();
                 {
                     let mut state = self.shared.state();
-                    if let Some(partitions) = state.revocations.pop_front() {
+                    if let Some((partitions, until)) = state.revocations.pop_front() {
                         state.held += 1;
                         drop(state);
                         self.shared.arrived.notify_one();
-                        return Revocation::new(partitions, Held { shared: Arc::clone(&self.shared) });
+                        return Revocation::new(partitions, until, Held { shared: Arc::clone(&self.shared) });
                     }
                 }
                 revoked.await;

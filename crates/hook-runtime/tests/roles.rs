@@ -17,12 +17,12 @@ use hook_core::{
     clock::SystemClock,
     envelope::{DeadLetter, Envelope, EventHeader, Meta},
     event::EventId,
-    names::{AdapterId, AppId, EventType, Glob, RouteId, SourceName, TopicName},
+    names::{AdapterId, AppId, CursorName, EventType, Glob, RouteId, SourceName, TopicName},
     outcome::{FailureClass, Outcome},
     payload::Payload,
     ports::{
         egress::{CheckError, Delivery, EgressDriver},
-        log::{Append, From, Log, TopicFilter},
+        log::{Append, CursorProgress, From, Log, TopicFilter},
     },
     secret::Secrets,
 };
@@ -36,17 +36,28 @@ type Answer = Box<dyn Fn(&str, u32) -> Outcome + Send + Sync>;
 /// A destination that answers by a script, and remembers what it was asked.
 struct Scripted {
     answer: Mutex<Answer>,
+    /// How long it takes to answer.
+    takes: Mutex<Duration>,
     asked: Mutex<Vec<(String, Instant)>>,
     was_asked: Notify,
 }
 
 impl Scripted {
     fn new(answer: impl Fn(&str, u32) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { answer: Mutex::new(Box::new(answer)), asked: Mutex::default(), was_asked: Notify::new() })
+        Arc::new(Self {
+            answer: Mutex::new(Box::new(answer)),
+            takes: Mutex::default(),
+            asked: Mutex::default(),
+            was_asked: Notify::new(),
+        })
     }
 
     fn answer_from_now_on(&self, answer: impl Fn(&str, u32) -> Outcome + Send + Sync + 'static) {
         *self.answer.lock().unwrap() = Box::new(answer);
+    }
+
+    fn take(&self, time: Duration) {
+        *self.takes.lock().unwrap() = time;
     }
 
     fn asked(&self) -> Vec<String> {
@@ -77,7 +88,11 @@ impl EgressDriver for Scripted {
         self.asked.lock().unwrap().push((name.clone(), Instant::now()));
         let outcome = (self.answer.lock().unwrap())(&name, delivery.attempt);
         self.was_asked.notify_waiters();
-        Box::pin(async move { outcome })
+        let takes = *self.takes.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            outcome
+        })
     }
 
     fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
@@ -184,6 +199,10 @@ impl Running {
 
     /// Stores an event. Its type is its name in the tests; events of one key are delivered in order.
     async fn store(&self, name: &str, key: Option<&str>) {
+        self.store_in("webhooks.core", name, key).await;
+    }
+
+    async fn store_in(&self, topic: &str, name: &str, key: Option<&str>) {
         let header = EventHeader {
             id: EventId::generate(),
             source: SourceName::new("github").unwrap(),
@@ -192,7 +211,7 @@ impl Running {
             meta: Meta { route_key: key.map(str::to_owned), ..Meta::default() },
         };
         let payload = Payload::parse(bytes::Bytes::from_static(b"{}")).unwrap();
-        let record = Envelope { header, payload }.to_record(TopicName::new("webhooks.core").unwrap());
+        let record = Envelope { header, payload }.to_record(TopicName::new(topic).unwrap());
         self.log.append(Append::one(record)).await.unwrap();
     }
 
@@ -204,15 +223,7 @@ impl Running {
 
     /// Waits until the destination's cursor is so far.
     async fn until_done(&self, watermark: u64) {
-        let is_done = || {
-            let state = self.log.state();
-            let mut progress = state
-                .cursors
-                .iter()
-                .filter(|cursor| cursor.name.as_str() == "app.route.out")
-                .flat_map(|cursor| &cursor.partitions);
-            progress.any(|progress| progress.watermark >= watermark)
-        };
+        let is_done = || progress(&*self.log).iter().any(|progress| progress.watermark >= watermark);
         while !is_done() {
             tokio::task::yield_now().await;
         }
@@ -229,6 +240,12 @@ impl Running {
             appended.await;
         }
     }
+}
+
+/// How far the destination's cursor is.
+fn progress(log: &dyn Log) -> Vec<CursorProgress> {
+    let mut cursors = log.state().cursors.into_iter();
+    cursors.find(|cursor| cursor.name.as_str() == "app.route.out").map(|cursor| cursor.partitions).unwrap_or_default()
 }
 
 fn delivered(_: &str, _: u32) -> Outcome {
@@ -551,4 +568,63 @@ async fn what_is_done_is_not_delivered_again_after_a_restart() {
     again.store("new", None).await;
     driver.until(|asked| count(asked, "new") == 1 && count(asked, "stuck") >= 2).await;
     assert_eq!(count(&driver.asked(), "done"), 1, "what was done above the watermark stays done");
+}
+
+/// A destination that takes its time, with three events of `webhooks.core` in lanes, the first of each key in flight.
+async fn busy(driver: &Arc<Scripted>, takes: Duration) -> (Running, Arc<MemoryLog>) {
+    let log = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
+    let running = Running::start_on(&Case::of(driver), Arc::clone(&log) as Arc<dyn Log>).await;
+    driver.take(takes);
+    running.store("a1", Some("a")).await;
+    running.store("a2", Some("a")).await;
+    running.store("b1", Some("b")).await;
+    driver.until(|asked| count(asked, "a1") == 1 && count(asked, "b1") == 1).await;
+    (running, log)
+}
+
+fn revoke(log: &MemoryLog) -> impl Future<Output = ()> + use<> {
+    let cursor = CursorName::new("app.route.out").unwrap();
+    log.revoke(&cursor, &TopicName::new("webhooks.core").unwrap(), Duration::from_secs(5))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_flight_is_finished_before_its_partition_goes_and_nothing_else_of_it_begins() {
+    let driver = Scripted::new(delivered);
+    let (running, log) = busy(&driver, Duration::from_secs(2)).await;
+    let began = Instant::now();
+    revoke(&log).await;
+    assert_eq!(began.elapsed().as_secs(), 2);
+    let progress = progress(&*log);
+    assert_eq!((progress[0].watermark, progress[0].done_above), (1, 1), "a1 and b1 are committed before it goes");
+    running.store_in("webhooks.other", "c1", Some("a")).await;
+    driver.until(|asked| count(asked, "c1") == 1).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(count(&driver.asked(), "a2"), 0, "it is another process's to deliver");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_finished_in_time_is_given_up_with_its_partition() {
+    let driver = Scripted::new(delivered);
+    let (running, log) = busy(&driver, Duration::from_secs(60)).await;
+    let began = Instant::now();
+    revoke(&log).await;
+    assert_eq!(began.elapsed().as_secs(), 5);
+    driver.take(Duration::ZERO);
+    running.store_in("webhooks.other", "c1", Some("a")).await;
+    driver.until(|asked| count(asked, "c1") == 1).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(progress(&*log).iter().all(|part| part.topic.as_str() != "webhooks.core" || part.watermark == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_events_wait_for_another_attempt_goes_at_once() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Throttled, "429"));
+    let (_running, log) = busy(&driver, Duration::from_millis(10)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    revoke(&log).await;
+    assert!(began.elapsed() < Duration::from_millis(20));
+    let asked = driver.asked().len();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(driver.asked().len(), asked);
 }

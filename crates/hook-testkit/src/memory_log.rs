@@ -1,8 +1,9 @@
 //! A log in memory: the port, without a disk. It ends with the process.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use hook_core::{
@@ -11,15 +12,16 @@ use hook_core::{
     names::{CursorName, TopicName},
     ports::log::{
         Append, Appended, Commit, Cursor, CursorProgress, CursorState, From, Log, LogError, LogState, NewRecord,
-        PartitionState, Position, Record, Scan, Subscription, TopicFilter,
+        PartitionState, Position, Record, Revocation, Revocations, Scan, Subscription, TopicFilter,
     },
     progress::Progress,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The log in memory.
 ///
-/// Everything is kept, in one partition a topic. [`MemoryLog::fail_with`] makes it refuse, as a full disk would.
+/// Everything is kept, in one partition a topic. [`MemoryLog::fail_with`] makes it refuse, as a full disk would;
+/// [`MemoryLog::revoke`] takes a topic from a reader, as another process would.
 pub struct MemoryLog {
     shared: Arc<Shared>,
 }
@@ -41,6 +43,10 @@ struct State {
     unavailable: Option<String>,
     dropped_notes: u64,
     is_closed: bool,
+    /// Where each reader is told of topics that go.
+    revoking: HashMap<CursorName, mpsc::Sender<Revocation>>,
+    /// What another process reads.
+    elsewhere: HashSet<(CursorName, TopicName)>,
 }
 
 impl MemoryLog {
@@ -53,6 +59,25 @@ impl MemoryLog {
     /// Appends fail with this text until [`MemoryLog::recover`].
     pub fn fail_with(&self, why: &str) {
         self.shared.state().unavailable = Some(why.to_owned());
+    }
+
+    /// Takes a topic from the reader of a cursor: nothing of it is delivered any more. Resolves when the reader lets it go;
+    /// the reader is told that this happens by itself after `patience`.
+    pub fn revoke(
+        &self,
+        cursor: &CursorName,
+        topic: &TopicName,
+        patience: Duration,
+    ) -> impl Future<Output = ()> + use<> {
+        let (held, released) = oneshot::channel::<()>();
+        let mut state = self.shared.state();
+        state.elsewhere.insert((cursor.clone(), topic.clone()));
+        let until = tokio::time::Instant::now() + patience;
+        if let Some(reader) = state.revoking.get(cursor) {
+            // A reader that has gone, or has not taken the one before, lets go at once.
+            let _ = reader.try_send(Revocation::new(vec![(topic.clone(), 0)], until.into_std(), held));
+        }
+        async move { drop(released.await) }
     }
 
     /// Appends work again.
@@ -184,14 +209,17 @@ impl Log for MemoryLog {
     }
 
     fn subscribe(&self, cursor: &Cursor) -> Result<Box<dyn Subscription>, LogError> {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
         state.check_open()?;
         state.must_exist(&cursor.name)?;
+        let (revoking, revocations) = mpsc::channel(1);
+        state.revoking.insert(cursor.name.clone(), revoking);
         Ok(Box::new(MemorySubscription {
             shared: Arc::clone(&self.shared),
             changed: self.shared.changed.subscribe(),
             cursor: cursor.clone(),
             next: 0,
+            revocations: Some(revocations),
         }))
     }
 
@@ -290,6 +318,8 @@ struct MemorySubscription {
     cursor: Cursor,
     /// The index of the next record to look at.
     next: usize,
+    /// Taken by the reader.
+    revocations: Option<mpsc::Receiver<Revocation>>,
 }
 
 impl MemorySubscription {
@@ -306,7 +336,8 @@ impl MemorySubscription {
             self.next += 1;
             let Position { topic, offset, .. } = &record.position;
             let is_done = progress.get(topic).is_some_and(|progress| progress.is_done(*offset));
-            if self.cursor.topics.matches(topic) && !is_done {
+            let is_elsewhere = state.elsewhere.contains(&(self.cursor.name.clone(), topic.clone()));
+            if self.cursor.topics.matches(topic) && !is_done && !is_elsewhere {
                 records.push(record.clone());
             }
         }
@@ -332,6 +363,25 @@ impl Subscription for MemorySubscription {
         let mut state = self.shared.state();
         state.check_open()?;
         state.finish(&Commit { cursor: self.cursor.name.clone(), done })
+    }
+
+    fn revocations(&mut self) -> Option<Box<dyn Revocations>> {
+        self.revocations.take().map(|revocations| Box::new(MemoryRevocations { revocations }) as Box<dyn Revocations>)
+    }
+}
+
+struct MemoryRevocations {
+    revocations: mpsc::Receiver<Revocation>,
+}
+
+impl Revocations for MemoryRevocations {
+    fn next(&mut self) -> BoxFuture<'_, Revocation> {
+        Box::pin(async {
+            match self.revocations.recv().await {
+                Some(revocation) => revocation,
+                None => std::future::pending().await,
+            }
+        })
     }
 }
 

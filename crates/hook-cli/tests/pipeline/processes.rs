@@ -1,6 +1,10 @@
 //! On Kafka: each role in processes of its own, on one data directory or on several.
 
-use crate::support::{Contract, Home, Pipeline, Receiver, home::run, poll_until, sign, text};
+use std::time::Duration;
+
+use crate::support::{
+    Contract, Home, Pipeline, Receiver, Reply, home::run, poll_until, receiver::Delivery, sign, text,
+};
 
 #[test]
 fn each_role_in_a_process_of_its_own_makes_one_pipeline() {
@@ -73,6 +77,33 @@ fn a_second_process_of_a_role_shares_the_work_under_a_name_of_its_own() {
     delivered.sort_unstable();
     delivered.dedup();
     assert_eq!(delivered.len(), 21, "nothing is lost, whoever goes");
+}
+
+#[test]
+fn a_process_that_comes_or_goes_repeats_nothing_of_what_another_is_delivering() {
+    const KEYS: u64 = 12;
+    const EACH: u64 = 10;
+    let receiver = Receiver::start();
+    receiver.script(|_, _| Reply { after: Duration::from_millis(200), ..Reply::status(200) });
+    let home = Home::new(&Contract::new().http_output("service", &receiver, "concurrency = 4\n"));
+    let first = home.up();
+    let numbers = (0..EACH).flat_map(|round| (1..=KEYS).map(move |key| (key, round)));
+    let accepted: Vec<_> =
+        numbers.map(|(key, round)| (key, first.accept(&sign::issue(key, &format!("{key}-{round}"))))).collect();
+    receiver.wait_for(10);
+    let mut second = home.start("smash --instance-id second");
+    let delivered_by = |pipeline: &Pipeline| pipeline.status()["destinations"][0]["delivered"].as_u64().unwrap_or(0);
+    poll_until("the second delivers too", || delivered_by(&second) >= 5);
+    assert!(receiver.deliveries().len() < accepted.len(), "there is still something to share");
+    assert!(second.terminate().success());
+    let all = receiver.wait_for(accepted.len());
+
+    let ids: Vec<_> = all.iter().map(Delivery::id).collect();
+    for key in 1..=KEYS {
+        let expected: Vec<_> = accepted.iter().filter(|(of, _)| *of == key).map(|(_, id)| id).collect();
+        let in_order: Vec<_> = ids.iter().filter(|id| expected.contains(id)).collect();
+        assert_eq!(in_order, expected, "each event of key {key} once, in order");
+    }
 }
 
 #[test]

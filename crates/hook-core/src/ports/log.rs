@@ -1,5 +1,7 @@
 //! The durable log: where events rest between `serve` and `smash`.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -220,19 +222,22 @@ pub trait Revocations: Send {
     fn next(&mut self) -> BoxFuture<'_, Revocation>;
 }
 
-/// Partitions that go to another process when this is dropped, or when the log's patience ends. Until then their work in
-/// flight can be finished and committed; what has not begun is to be forgotten.
+/// Partitions that go to another process when this is dropped, or at its end. Until then their work in flight can be
+/// finished and committed; what has not begun is to be forgotten.
 #[must_use = "dropping it gives the partitions up"]
 pub struct Revocation {
     /// Topic and number of each.
     pub partitions: Vec<(TopicName, u32)>,
+    /// When the log gives them up by itself. What is in flight then is to be given up too: another process may be at it. In
+    /// the past for partitions that are lost already.
+    pub until: Instant,
     _held: Box<dyn Send>,
 }
 
 impl Revocation {
     /// The partitions, and what tells the log by being dropped that they are let go.
-    pub fn new(partitions: Vec<(TopicName, u32)>, held: impl Send + 'static) -> Self {
-        Self { partitions, _held: Box::new(held) }
+    pub fn new(partitions: Vec<(TopicName, u32)>, until: Instant, held: impl Send + 'static) -> Self {
+        Self { partitions, until, _held: Box::new(held) }
     }
 
     /// Whether a position is in one of the partitions.

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -14,7 +16,7 @@ use hook_core::{
     event::{EventId, TraceId},
     journal::Step,
     outcome::{Failure, FailureClass, Outcome},
-    ports::log::{LogError, Position, Record, Subscription},
+    ports::log::{LogError, Position, Record, Revocation, Revocations, Subscription},
     stop::Stop,
 };
 use tokio::time::Instant;
@@ -42,13 +44,37 @@ const MORE_TO_PROBE: u64 = 10;
 /// So many waiting keys are shown to an operator.
 const SHOWN_KEYS: usize = 20;
 
+/// What is being done for an event, or for those that are dropped.
+struct InFlight {
+    /// `None` for what is being dropped: it is over with, whoever has its partition.
+    event: Option<EventKey>,
+    was_probe: bool,
+    future: BoxFuture<'static, Done>,
+}
+
+impl InFlight {
+    fn is_in(&self, leaving: &Revocation) -> bool {
+        self.event.as_ref().is_some_and(|event| leaving.covers(&event.position))
+    }
+}
+
+impl Future for InFlight {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
+        self.future.poll_unpin(context)
+    }
+}
+
 /// The worker of one destination.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     retry: RetryPlan,
     lanes: Lanes,
     breaker: Breaker<EventKey>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
+    in_flight: FuturesUnordered<InFlight>,
+    /// Partitions that go to another process, each held until nothing of it is in flight.
+    leaving: Vec<Revocation>,
     /// Whether a probe is in flight.
     is_probing: bool,
     /// Until when the destination has asked for patience.
@@ -76,6 +102,7 @@ impl Worker {
             lanes: Lanes::default(),
             breaker: Breaker::new(),
             in_flight: FuturesUnordered::new(),
+            leaving: Vec::new(),
             is_probing: false,
             throttled_until: None,
             delivered: 0,
@@ -89,28 +116,69 @@ impl Worker {
         }
     }
 
-    /// Delivers until `stop`, then ends what is in flight.
+    /// Delivers until `stop`, then ends what is in flight: the destination may have it already.
     pub(crate) async fn run(mut self, mut stop: Stop) -> Result<(), LogError> {
         let mut subscription = self.shared.log.subscribe(&self.shared.cursor)?;
+        let mut revocations = subscription.revocations();
+        let mut is_stopping = false;
         self.refresh();
-        loop {
-            self.dispatch();
-            let wake = self.next_wake();
+        while !is_stopping || !self.in_flight.is_empty() {
+            let wake = if is_stopping {
+                self.give_up_at()
+            } else {
+                self.dispatch();
+                self.next_wake()
+            };
             tokio::select! {
-                () = &mut stop => break,
-                records = subscription.next(READ), if self.wants_more() => self.take_in(records?),
+                () = &mut stop, if !is_stopping => is_stopping = true,
+                revocation = next_revocation(&mut revocations) => self.on_revoked(revocation),
+                records = subscription.next(READ), if !is_stopping && self.wants_more() => self.take_in(records?),
                 Some(done) = self.in_flight.next() => self.on_done(done),
                 () = sleep_until(wake), if wake.is_some() => {}
             }
             self.take_finished();
             self.commit(&mut *subscription)?;
-        }
-        // What has begun is finished: the destination may have it already.
-        while let Some(done) = self.in_flight.next().await {
-            self.on_done(done);
-            self.commit(&mut *subscription)?;
+            self.let_go();
         }
         Ok(())
+    }
+
+    /// Partitions go to another process: what of them has not begun is forgotten, and the rest is finished first.
+    fn on_revoked(&mut self, revocation: Revocation) {
+        self.lanes.forget(|position| revocation.covers(position));
+        self.held.retain(|key| self.lanes.contains(key));
+        debug!(destination = %self.shared.name, partitions = revocation.partitions.len(), pending = self.lanes.events(), "partitions are leaving");
+        self.leaving.push(revocation);
+        self.schedule_refresh();
+    }
+
+    /// Lets partitions go of which nothing is in flight. What is not finished in time is given up: whoever has them now may be
+    /// at it already.
+    fn let_go(&mut self) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let now = Instant::now().into_std();
+        if self.leaving.iter().any(|leaving| leaving.until <= now) {
+            let is_overdue = |leaving: &Revocation, event: &InFlight| leaving.until <= now && event.is_in(leaving);
+            let (overdue, in_time): (Vec<_>, Vec<_>) = std::mem::take(&mut self.in_flight)
+                .into_iter()
+                .partition(|event| self.leaving.iter().any(|leaving| is_overdue(leaving, event)));
+            self.in_flight.extend(in_time);
+            for InFlight { event, was_probe, .. } in overdue {
+                self.is_probing &= !was_probe;
+                if let Some(EventKey { lane, position }) = event {
+                    warn!(destination = %self.shared.name, ?position, "attempt given up: another process has its partition");
+                    self.forget(lane, &position);
+                }
+            }
+        }
+        self.leaving.retain(|leaving| self.in_flight.iter().any(|event| event.is_in(leaving)));
+    }
+
+    /// When what is in flight has to be given up.
+    fn give_up_at(&self) -> Option<Instant> {
+        self.leaving.iter().map(|leaving| leaving.until.into()).min()
     }
 
     /// Attempts as many lanes as may be attempted now; while the breaker is open, one probe when it is due.
@@ -153,7 +221,9 @@ impl Worker {
     }
 
     fn attempt(&mut self, key: LaneKey, head: Head, was_probe: bool) {
-        self.in_flight.push(attempt::attempt(Arc::clone(&self.shared), key, head, was_probe).boxed());
+        let event = Some(EventKey { lane: key.clone(), position: head.position.clone() });
+        let future = attempt::attempt(Arc::clone(&self.shared), key, head, was_probe).boxed();
+        self.in_flight.push(InFlight { event, was_probe, future });
     }
 
     /// When there is something to do although nothing happens.
@@ -166,7 +236,7 @@ impl Worker {
                 None => self.lanes.next_due(),
             },
         };
-        [attempt_at, self.refresh_at].into_iter().flatten().min()
+        [attempt_at, self.refresh_at, self.give_up_at()].into_iter().flatten().min()
     }
 
     /// Whether to read on. What is held counts, and not how far past the oldest of it the reading has come: a key whose events
@@ -237,7 +307,7 @@ impl Worker {
                 error!(destination = %self.shared.name, position = ?head.position, reason, "event cannot be read: its key waits");
                 self.is_probing &= !was_probe;
                 self.last_error = Some(reason);
-                self.lanes.retry(key, *head, Instant::now() + self.retry.cap);
+                self.put_back(key, *head, Instant::now() + self.retry.cap);
             }
             Done::Refused(refused) => {
                 let Refused { key, head, event, reason, was_probe } = *refused;
@@ -322,7 +392,7 @@ impl Worker {
             self.throttled_until = failure.retry_after.map(|wait| now + wait).max(self.throttled_until);
         }
         match retry::decide(&self.retry, &mut head.history, &failure, self.delivered, now, &mut self.random) {
-            Decision::Again(wait) => self.lanes.retry(key, head, now + wait),
+            Decision::Again(wait) => self.put_back(key, head, now + wait),
             Decision::GiveUp => self.give_up(key, head, event, failure.error),
         }
     }
@@ -389,7 +459,7 @@ impl Worker {
                 if self.held.insert(key.clone()) {
                     warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event given up: its key is held");
                 }
-                self.lanes.retry(key, head, Instant::now() + self.retry.cap);
+                self.put_back(key, head, Instant::now() + self.retry.cap);
             }
             GiveUp::DeadLetter => self.dead_letter(key, head, event, error),
         }
@@ -397,7 +467,9 @@ impl Worker {
 
     fn dead_letter(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
         warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event goes to the dead letters");
-        self.in_flight.push(attempt::dead_letter(Arc::clone(&self.shared), key, head, event, error).boxed());
+        let in_flight = Some(EventKey { lane: key.clone(), position: head.position.clone() });
+        let future = attempt::dead_letter(Arc::clone(&self.shared), key, head, event, error).boxed();
+        self.in_flight.push(InFlight { event: in_flight, was_probe: false, future });
     }
 
     fn on_dead_lettered(&mut self, letter: DeadLettered) {
@@ -413,7 +485,8 @@ impl Worker {
         let positions = self.lanes.abandon();
         if !positions.is_empty() {
             warn!(destination = %self.shared.name, events = positions.len(), "shut for longer than max_age: events are dropped");
-            self.in_flight.push(attempt::abandon(Arc::clone(&self.shared), positions).boxed());
+            let future = attempt::abandon(Arc::clone(&self.shared), positions).boxed();
+            self.in_flight.push(InFlight { event: None, was_probe: false, future });
         }
     }
 
@@ -433,12 +506,26 @@ impl Worker {
     }
 
     fn finish(&mut self, key: LaneKey, position: Position) {
+        self.forget(key, &position);
+        self.done.push(position);
+    }
+
+    /// The head that was taken is no longer ours, done or not.
+    fn forget(&mut self, key: LaneKey, position: &Position) {
         self.held.remove(&key);
         if !self.owed.is_empty() {
             self.owed.remove(&EventKey { lane: key.clone(), position: position.clone() });
         }
         self.lanes.finish(key);
-        self.done.push(position);
+    }
+
+    /// Keeps a head for another attempt; one of a partition that is leaving is forgotten.
+    fn put_back(&mut self, key: LaneKey, head: Head, at: Instant) {
+        if self.leaving.iter().any(|leaving| leaving.covers(&head.position)) {
+            self.forget(key, &head.position);
+        } else {
+            self.lanes.retry(key, head, at);
+        }
     }
 
     fn commit(&mut self, subscription: &mut dyn Subscription) -> Result<(), LogError> {
@@ -476,6 +563,14 @@ impl Worker {
             status.last_error.clone_from(&self.last_error);
             status.waiting = waiting;
         });
+    }
+}
+
+/// The next announcement of partitions that leave; never where the log announces none.
+async fn next_revocation(revocations: &mut Option<Box<dyn Revocations>>) -> Revocation {
+    match revocations {
+        Some(revocations) => revocations.next().await,
+        None => std::future::pending().await,
     }
 }
 

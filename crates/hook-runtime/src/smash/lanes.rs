@@ -35,6 +35,13 @@ pub(crate) struct Head {
     pub(crate) history: History,
 }
 
+impl Head {
+    /// One that has to be read from the log again.
+    fn at(position: Position) -> Self {
+        Self { position, event: None, history: History::NEW }
+    }
+}
+
 #[derive(Debug)]
 struct Lane {
     /// `None` while it is being attempted.
@@ -161,7 +168,7 @@ impl Lanes {
         self.events -= 1;
         match lane.behind.pop_front() {
             Some(position) => {
-                lane.head = Some(Head { position, event: None, history: History::NEW });
+                lane.head = Some(Head::at(position));
                 // A key that was busy for long lets go of the memory that its queue took.
                 if lane.behind.len() * 4 < lane.behind.capacity() {
                     lane.behind.shrink_to(lane.behind.len() * 2);
@@ -196,6 +203,32 @@ impl Lanes {
         }
         self.events -= positions.len();
         positions
+    }
+
+    /// Forgets every event in such a place that is not being attempted.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&Position) -> bool) {
+        let before = self.events;
+        self.lanes.retain(|_, lane| {
+            let behind = lane.behind.len();
+            lane.behind.retain(|position| !is_gone(position));
+            self.events -= behind - lane.behind.len();
+            if !lane.head.as_ref().is_some_and(|head| is_gone(&head.position)) {
+                return true;
+            }
+            self.events -= 1;
+            let next = lane.behind.pop_front();
+            lane.head = next.map(Head::at);
+            lane.head.is_some()
+        });
+        if self.events < before {
+            self.ready.retain(|key| self.lanes.contains_key(key));
+            self.waiting.retain(|(_, key)| self.lanes.contains_key(key));
+        }
+    }
+
+    /// Whether there are events of that key.
+    pub(crate) fn contains(&self, key: &LaneKey) -> bool {
+        self.lanes.contains_key(key)
     }
 
     /// The keys of lanes whose head waits for a time, with what the head has been through. For the operator's eyes.
@@ -318,6 +351,19 @@ mod tests {
         lanes.note_attempt(&a, &Outcome::delivered("200"));
         lanes.finish(a);
         assert!(lanes.has_untried(), "the last attempt of the lane went well");
+    }
+
+    #[test]
+    fn what_has_gone_elsewhere_is_forgotten_and_what_is_being_attempted_stays() {
+        let mut lanes = lanes(&[("a", 0), ("a", 1), ("a", 12), ("b", 2), ("b", 13), ("c", 3), ("d", 14)]);
+        let (a, _) = lanes.take().unwrap();
+        lanes.forget(|position| position.offset < 10);
+        assert_eq!((lanes.events(), lanes.ready()), (4, 2), "12 behind what is being attempted, 13, 14");
+        assert!(!lanes.contains(&key("c")));
+        assert_eq!(take(&mut lanes), Some(13));
+        lanes.finish(a);
+        assert_eq!(take(&mut lanes), Some(14));
+        assert_eq!(take(&mut lanes), Some(12));
     }
 
     #[test]
