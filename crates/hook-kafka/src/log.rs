@@ -19,7 +19,9 @@ use hook_core::{
         TopicFilter,
     },
 };
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::{
     client::{Clients, Health, Reader, SESSION_TIMEOUT, connect},
@@ -103,9 +105,17 @@ impl KafkaLog {
             runtime: tokio::runtime::Handle::current(),
             strangers: HashSet::new(),
         };
+        let known = health.clone();
         let looked = blocking(move || {
-            let topics = refresh.look();
-            let topics = topics.and_then(|topics| refresh.look_at_cursors().map(|()| topics));
+            let mut look = || refresh.look().and_then(|topics| refresh.look_at_cursors().map(|()| topics));
+            let topics = match look() {
+                // On a busy machine a broker that is there may leave the first question without an answer.
+                Err(error) if is_slow(&error) && known.unavailable().is_none() => {
+                    warn!(%error, "no answer from Kafka: asking again");
+                    look()
+                }
+                answer => answer,
+            };
             Ok((refresh, topics))
         });
         let unreachable = |reason: String| OpenError::Unreachable { brokers: brokers.clone(), reason };
@@ -263,6 +273,10 @@ impl KafkaLog {
         }
         let _ = refresh.map(JoinHandle::join);
     }
+}
+
+fn is_slow(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
 }
 
 fn must_exist(clients: &Clients, view: &View, cursor: &CursorName) -> Result<(), LogError> {

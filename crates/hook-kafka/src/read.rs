@@ -244,6 +244,10 @@ fn fetch_part(
             }
         }
     }
+    // What came with the last one is asked for next, as a rule, and is here already.
+    while let Ok(Next::Record(record)) = part.next(Duration::ZERO) {
+        cache.put(record);
+    }
     Ok(())
 }
 
