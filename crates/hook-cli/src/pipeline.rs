@@ -13,7 +13,10 @@ use hook_admin::{public, socket::AdminSocket, socket_name};
 use hook_contract::plan::{self, Plan, Role};
 use hook_core::{
     clock::{SharedClock, SystemClock},
-    ports::log::{Log, LogError},
+    ports::{
+        ingress::ListenError,
+        log::{Log, LogError},
+    },
     problem::{Problem, codes},
     secret::Secrets,
     stop::Stop,
@@ -201,11 +204,20 @@ fn admin_taken(address: SocketAddr, error: &io::Error) -> Box<Problem> {
 
 fn not_started(error: &StartError) -> Box<Problem> {
     Box::new(match error {
-        StartError::Listen { adapter, source } => Problem::error(
-            &codes::ADDRESS_NOT_OPENED,
-            format!("ingress adapter {adapter}: {}", chain(source)),
-            "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
-        ),
+        StartError::Listen { adapter, source } => {
+            let (code, help) = match source {
+                ListenError::Address { .. } => (
+                    &codes::ADDRESS_NOT_OPENED,
+                    "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
+                ),
+                ListenError::MissingSecret(_) => (&codes::ENVIRONMENT_MISSING, "set it, or put it into an env file"),
+                ListenError::Client { .. } => (
+                    &codes::UPSTREAM_NOT_OPENED,
+                    "look at the files that the adapter names, and at what its brokers ask for",
+                ),
+            };
+            Problem::error(code, format!("ingress adapter {adapter}: {}", chain(source)), help)
+        }
         StartError::Cursors(_) => Problem::error(
             &codes::LOG_NOT_OPENED,
             chain(error),
@@ -244,4 +256,27 @@ pub fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
 #[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait for the drain")]
 fn end_at_once() -> ! {
     std::process::exit(i32::from(crate::exit::FAILURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use hook_core::names::{AdapterId, EnvName};
+
+    use super::*;
+
+    #[test]
+    fn each_reason_not_to_take_events_has_its_code() {
+        let code = |source| {
+            let problem = not_started(&StartError::Listen { adapter: AdapterId::new("in").unwrap(), source });
+            assert!(problem.message.starts_with("ingress adapter in: "), "{}", problem.message);
+            problem.code.id
+        };
+        let address = ([127, 0, 0, 1], 80).into();
+        let taken = ListenError::Address { address, source: io::ErrorKind::AddrInUse.into() };
+        assert_eq!(code(taken), codes::ADDRESS_NOT_OPENED.id);
+        let name = EnvName::new("PASSWORD_OF").unwrap();
+        assert_eq!(code(ListenError::MissingSecret(name)), codes::ENVIRONMENT_MISSING.id);
+        let unreadable = ListenError::Client { address: "kafka:9093".into(), reason: "no such file".into() };
+        assert_eq!(code(unreadable), codes::UPSTREAM_NOT_OPENED.id);
+    }
 }

@@ -55,7 +55,7 @@ impl Served {
 
     /// Sends a signed event under this delivery id.
     async fn send(&self, delivery_id: &str) -> Answer {
-        let url = format!("http://{}/webhook/github", self.handle.listeners()[0].address).parse().unwrap();
+        let url = format!("http://{}/webhook/github", self.handle.listeners()[0].address.unwrap()).parse().unwrap();
         let sample = sample::of("github", "issues.opened", delivery_id, 0);
         let webhook = Webhook {
             url,

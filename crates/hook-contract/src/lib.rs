@@ -274,6 +274,7 @@ impl<'c, 't> Check<'c, 't> {
         adapters::transport_references(self, &active.egress, &transports);
         let ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
         listeners::collisions(self, written, &ingress);
+        sources::of_adapters(self, written, &ingress, sources);
         let serve_routes = routes::serve(self, active);
         let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();
         let smash_routes = routes::smash(self, active);

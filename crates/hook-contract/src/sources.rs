@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::{
     Check,
     build::{self, Table},
-    plan::{DedupBy, DedupPlan, SourcePlan},
-    read::{Item, schema_of},
+    plan::{DedupBy, DedupPlan, IngressAdapter, SourcePlan},
+    read::{Item, Written, find, schema_of},
     suggest,
+    tree::Node,
     written::{self, OneOrMore, SourceCommon, SourceHead},
 };
 
@@ -38,6 +39,35 @@ pub(crate) fn all(check: &mut Check<'_, '_>, items: &[Item<'_, SourceHead>]) -> 
         }
     }
     sources
+}
+
+/// The sources that active adapters give their events are declared.
+pub(crate) fn of_adapters(
+    check: &mut Check<'_, '_>,
+    written: &Written<'_>,
+    adapters: &[IngressAdapter],
+    sources: &BTreeMap<SourceName, SourcePlan>,
+) {
+    for adapter in adapters {
+        let node = find(&written.ingress, adapter.id.as_str()).map(|item| item.node);
+        let key = |node: &Node| if node.get("source").is_some() { "source" } else { "topics" };
+        for source in adapter.driver.sources() {
+            // What is wrong with a block of that name was found there.
+            if sources.contains_key(&source) || find(&written.sources, source.as_str()).is_some() {
+                continue;
+            }
+            let span = node.map(|node| node.span_of(key(node)));
+            let message = format!(
+                "ingress adapter `{}` gives its events the source `{source}`, which is not declared",
+                adapter.id
+            );
+            let help = format!(
+                "add `[sources.{source}]`; where only the brokers decide who may write there, with `verifier = \"none\"` and \
+                 `allow_unverified = true`"
+            );
+            check.findings.error(&codes::UNKNOWN_SOURCE, span, message, help);
+        }
+    }
 }
 
 fn declared(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>) -> Option<SourcePlan> {

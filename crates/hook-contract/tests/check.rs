@@ -103,7 +103,7 @@ smash_routes = ["core-to-file"]
 3:6 HOOK0104 error `id`: expected a kebab-case id such as `github-to-agent`, found `My App` | write it like `id = "github-to-agent"`
 4:1 HOOK0101 error unknown key `nane` in [app] | did you mean `name`? the keys here: `id`, `name`, `version`, `description`
 5:11 HOOK0104 error `version`: expected a semantic version such as `1.0.0`, found `1` | write it like `version = "1.0.0"`
-9:10 HOOK0105 error there is no driver `http_webhook_ingres` | did you mean `http_webhook_ingress`? the drivers here: `http_webhook_ingress`, `kafka_ingress` (not in this build)
+9:10 HOOK0105 error there is no driver `http_webhook_ingres` | did you mean `http_webhook_ingress`? the drivers here: `http_webhook_ingress`, `kafka_ingress`, `websocket_ingress` (not in this build)
 12:6 HOOK0129 warning no profile lists serve route `all-to-core` | add it to `serve_routes` of a profile, or leave it out
 13:16 HOOK0103 error `source_match` is a number, expected a text | write it like `source_match = "*"`
 15:16 HOOK0104 error `target_topic`: expected `{source}` as the only placeholder of a topic, such as `webhooks.{source}`, found `webhooks.{event}` | write it like `target_topic = "webhooks.core"`

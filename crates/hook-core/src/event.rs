@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    names::{AdapterId, SourceName},
+    names::{AdapterId, EventType, SourceName},
     ports::verifier::{Refusal, SignedRequest, SourceVerifier, Verified},
     secret::Secret,
 };
@@ -129,6 +129,20 @@ pub struct RawEvent {
     pub received_at: Timestamp,
     /// Who sent it, behind trusted proxies the address that they forward.
     pub peer: Option<IpAddr>,
+    /// What the adapter knows of the event beside its bytes; `None` where only headers and body speak.
+    pub stated: Option<Stated>,
+}
+
+/// What an adapter knows of an event beside its bytes: it comes before what the source says. The type of such an event has to
+/// be known, here or to the source: without one it is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stated {
+    /// The event's type.
+    pub event_type: Option<EventType>,
+    /// What names this delivery among all of the source. Nobody but the adapter chooses it, so that it counts as signed.
+    pub delivery_id: Option<String>,
+    /// Events of one ordering key are delivered in order.
+    pub ordering_key: Option<String>,
 }
 
 impl fmt::Debug for RawEvent {

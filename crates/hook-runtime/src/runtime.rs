@@ -9,7 +9,7 @@ use hook_core::{
     names::AdapterId,
     ports::{
         egress::EgressDriver,
-        ingress::{Inlet, ListenError, Listener},
+        ingress::{Inlet, ListenError, Listener, Trouble},
         log::{Cursor, From, Log, LogError},
     },
     secret::Secrets,
@@ -57,7 +57,7 @@ pub struct Start {
 /// Why a process could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// An address could not be opened.
+    /// An ingress adapter cannot take events.
     #[error("ingress adapter {adapter} cannot listen")]
     Listen {
         /// The adapter.
@@ -82,6 +82,8 @@ pub struct Handle {
     metrics: Arc<Metrics>,
     clock: SharedClock,
     listeners: Vec<ListenerStatus>,
+    /// What keeps each of them from taking events, in their order.
+    troubles: Vec<Trouble>,
     destinations: Vec<StatusCell>,
     orphans: Vec<Orphan>,
     groups: tokio::sync::Mutex<Groups>,
@@ -115,6 +117,7 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
         metrics,
         clock,
         listeners: Vec::new(),
+        troubles: Vec::new(),
         destinations: Vec::new(),
         orphans: Vec::new(),
         failed: seen,
@@ -135,7 +138,7 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
 }
 
 impl Handle {
-    /// The listening addresses, in the order of the contract.
+    /// The ingress adapters as they began, in the order of the contract.
     pub fn listeners(&self) -> &[ListenerStatus] {
         &self.listeners
     }
@@ -177,7 +180,12 @@ impl Handle {
             (false, Some(_)) => ListenerState::Refusing,
             (false, None) => ListenerState::Listening,
         };
-        let listeners = self.listeners.iter().map(|listener| ListenerStatus { state, ..listener.clone() }).collect();
+        let listeners = self.listeners.iter().zip(&self.troubles).map(|(listener, trouble)| ListenerStatus {
+            state,
+            trouble: trouble.get(),
+            ..listener.clone()
+        });
+        let listeners = listeners.collect();
         Status {
             ready: log.unavailable.is_none() && !is_ending && self.failed.borrow().is_none(),
             app: self.plan.app.id.clone(),
@@ -248,14 +256,17 @@ impl Handle {
     async fn listen(&mut self) -> Result<Vec<(AdapterId, Box<dyn Listener>)>, StartError> {
         let mut listeners = Vec::new();
         for adapter in &self.plan.serve.adapters {
-            let listener = adapter.driver.listen(adapter.id.clone()).await;
+            let listener = adapter.driver.listen(adapter.id.clone(), &self.secrets).await;
             let listener = listener.map_err(|source| StartError::Listen { adapter: adapter.id.clone(), source })?;
             self.listeners.push(ListenerStatus {
                 adapter: adapter.id.clone(),
                 driver: adapter.driver_name.clone(),
                 address: listener.address(),
+                upstream: listener.upstream(),
                 state: ListenerState::Listening,
+                trouble: None,
             });
+            self.troubles.push(listener.trouble());
             listeners.push((adapter.id.clone(), listener));
         }
         Ok(listeners)
@@ -273,12 +284,12 @@ impl Handle {
         for (adapter, listener) in listeners {
             let (serve, mut listener) = (Arc::clone(&serve), Some(listener));
             let start = Box::new(move |stop| {
-                // An open address is handed over once; without it the process cannot serve.
+                // A listener is handed over once; without it the process cannot serve.
                 let run = listener.take().map(|listener| listener.run(Arc::clone(&serve), stop));
                 async move {
                     match run {
                         Some(run) => run.await,
-                        None => return Err("its address is gone".to_owned()),
+                        None => return Err("its listener is gone".to_owned()),
                     }
                     Ok(())
                 }

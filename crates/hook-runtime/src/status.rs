@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use hook_contract::plan::{Role, ValidationMode};
 use hook_core::{
     names::{AdapterId, AppId, CursorName, SourceName, TopicName},
-    ports::log::LogState,
+    ports::{ingress::Upstream, log::LogState},
 };
 use serde::Serialize;
 
@@ -49,10 +49,17 @@ pub struct ListenerStatus {
     pub adapter: AdapterId,
     /// The name of its driver.
     pub driver: String,
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens; left out where it fetches events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// Where it fetches events from: `brokers`, `topics`, `group`; left out where it listens.
+    #[serde(flatten)]
+    pub upstream: Option<Upstream>,
     /// How it is.
     pub state: ListenerState,
+    /// Why nothing comes in, where that is not for it to decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// How an ingress adapter is.

@@ -9,7 +9,7 @@ use std::{
 use hook_contract::plan::{Plan, Role};
 use hook_core::{
     clock::{SharedClock, SystemClock},
-    ports::log::Log,
+    ports::{ingress::Upstream, log::Log},
     problem::{Problem, codes},
 };
 use hook_log::EmbeddedLog;
@@ -207,21 +207,33 @@ impl Ready<'_> {
     }
 }
 
-/// Where an adapter takes events, as a sender writes it.
+/// Where an adapter takes events, as a sender writes it, or where it fetches them.
 fn listening(listener: &ListenerStatus, plan: &Plan) -> String {
     let adapter = plan.serve.adapters.iter().find(|adapter| adapter.id == listener.adapter);
     let claim = adapter.and_then(|adapter| adapter.driver.claims().into_iter().next());
     let path = claim.map(|claim| claim.path).unwrap_or_default();
-    format!("{} on http://{}{path}", listener.adapter, listener.address)
+    match (&listener.address, &listener.upstream) {
+        (Some(address), _) => format!("{} on http://{address}{path}", listener.adapter),
+        (None, Some(upstream)) => {
+            let (topics, brokers) = (upstream.topics.join(", "), upstream.brokers.join(","));
+            format!("{} from {topics} of {brokers}, as group {}", listener.adapter, upstream.group)
+        }
+        (None, None) => listener.adapter.to_string(),
+    }
 }
 
 fn addresses<S: serde::Serializer>(listeners: &[ListenerStatus], serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Address<'a> {
         adapter: &'a str,
-        address: SocketAddr,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<SocketAddr>,
+        #[serde(flatten)]
+        upstream: Option<&'a Upstream>,
     }
-    serializer.collect_seq(
-        listeners.iter().map(|listener| Address { adapter: listener.adapter.as_str(), address: listener.address }),
-    )
+    serializer.collect_seq(listeners.iter().map(|listener| Address {
+        adapter: listener.adapter.as_str(),
+        address: listener.address,
+        upstream: listener.upstream.as_ref(),
+    }))
 }

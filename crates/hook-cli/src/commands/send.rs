@@ -120,7 +120,8 @@ struct Running {
 #[derive(Deserialize)]
 struct Listening {
     adapter: AdapterId,
-    address: SocketAddr,
+    /// None where it fetches events.
+    address: Option<SocketAddr>,
 }
 
 /// The running pipeline knows its ports; otherwise the contract says where it would listen.
@@ -139,7 +140,7 @@ async fn find_url(
     let of_adapter = |adapter: &hook_contract::plan::IngressAdapter| {
         let claim = adapter.driver.claims().into_iter().next()?;
         let listening = listeners.iter().find(|listening| listening.adapter == adapter.id);
-        let address = listening.map_or(claim.address, |listening| listening.address);
+        let address = listening.and_then(|listening| listening.address).unwrap_or(claim.address);
         (address.port() != 0).then(|| url(address, &claim.path, &arguments.source)).flatten()
     };
     plan.serve

@@ -55,7 +55,7 @@ impl Lab {
             instance: None,
         };
         let pipeline = Pipeline::start(setup).await.map_err(|problem| problem.message)?;
-        let ingress = pipeline.handle().listeners().first().map(|listener| listener.address);
+        let ingress = pipeline.handle().listeners().first().and_then(|listener| listener.address);
         let ingress = ingress.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         Ok(Self { pipeline, receiver, secrets, ingress, directory })
     }

@@ -8,7 +8,7 @@ use hook_contract::{Checked, Options, check};
 use hook_core::{
     BoxFuture,
     catalog::{BuiltinSource, Catalog, Entry, Fault, Kind, PlannedDriver},
-    names::{AdapterId, EnvName},
+    names::{AdapterId, EnvName, SourceName},
     outcome::Outcome,
     payload::Payload,
     ports::{
@@ -110,7 +110,7 @@ impl IngressDriver for Silent {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: self.bind, path: self.path.clone() }]
     }
-    fn listen<'a>(&'a self, _: AdapterId) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(&'a self, _: AdapterId, _: &'a Secrets) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         unreachable!("a check listens nowhere")
     }
 }
@@ -120,6 +120,37 @@ kind!(Webhook, "http_webhook_ingress", WebhookSettings, dyn IngressDriver, |sett
         return Err(vec![Fault::at("/path_template", "the path has no `{source}`", "write `/webhook/{source}`")]);
     }
     Ok(Arc::new(Silent { bind: settings.bind, path: settings.path_template }))
+});
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct KafkaInSettings {
+    topics: Vec<String>,
+    group_id: String,
+    source: Option<SourceName>,
+    brokers: Option<serde_json::Value>,
+    security_protocol: Option<String>,
+    allow_plaintext: Option<bool>,
+    tls: Option<KafkaTls>,
+    sasl: Option<KafkaSasl>,
+}
+
+struct Fetching(Vec<SourceName>);
+
+impl IngressDriver for Fetching {
+    fn claims(&self) -> Vec<AddressClaim> {
+        Vec::new()
+    }
+    fn sources(&self) -> Vec<SourceName> {
+        self.0.clone()
+    }
+    fn listen<'a>(&'a self, _: AdapterId, _: &'a Secrets) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+        unreachable!("a check fetches nothing")
+    }
+}
+
+kind!(KafkaIn, "kafka_ingress", KafkaInSettings, dyn IngressDriver, |settings| {
+    let by_topic = || settings.topics.iter().filter_map(|topic| SourceName::new(topic).ok()).collect();
+    Ok(Arc::new(Fetching(settings.source.map_or_else(by_topic, |source| vec![source]))))
 });
 
 struct Nowhere;
@@ -346,7 +377,7 @@ kind!(Flag, "add_meta_flag", FlagSettings, dyn Plugin, |_| Ok(Arc::new(Keep)));
 pub(crate) fn catalog() -> Catalog {
     let source = |name, secret_env| BuiltinSource { name, verifier: name, secret_env };
     Catalog {
-        ingress: vec![Entry::of::<Webhook>()],
+        ingress: vec![Entry::of::<Webhook>(), Entry::of::<KafkaIn>()],
         egress: vec![Entry::of::<OpenClaw>(), Entry::of::<Http>(), Entry::of::<File>(), Entry::of::<KafkaOut>()],
         verifiers: vec![
             Entry::of::<GitHub>(),
@@ -366,8 +397,8 @@ pub(crate) fn catalog() -> Catalog {
         planned: vec![
             PlannedDriver {
                 side: "serve",
-                name: "kafka_ingress",
-                install: Some("`cargo install kafka` installs one that does"),
+                name: "websocket_ingress",
+                install: Some("`cargo install sockets` installs one that does"),
             },
             PlannedDriver { side: "smash", name: "mcp_tool_output", install: None },
         ],

@@ -1,13 +1,20 @@
 //! How events come in: an adapter listens, and hands what it receives to the inlet.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use bytes::Bytes;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
     BoxFuture,
     event::{EventId, RawEvent, RequestId},
-    names::{AdapterId, SourceName},
+    names::{AdapterId, EnvName, SourceName},
+    secret::Secrets,
     stop::Stop,
 };
 
@@ -23,45 +30,147 @@ pub struct AddressClaim {
 /// A protocol through which events come in.
 ///
 /// Building one has no side effect. `listen` opens the address and fails early; the listener's `run` takes events until
-/// it is stopped, then finishes the requests that it has begun.
+/// it is stopped, then finishes the requests that it has begun. An adapter that fetches events has no address: its `listen`
+/// looks at what it was given and asks nobody, because what it fetches from may be away without holding up the others.
 pub trait IngressDriver: Send + Sync + 'static {
     /// The addresses that this adapter will listen on.
     fn claims(&self) -> Vec<AddressClaim>;
 
-    /// Opens the address. `adapter` is the id that the contract gives this adapter.
-    fn listen<'a>(&'a self, adapter: AdapterId) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>>;
+    /// The sources that this adapter gives its events by itself, whatever the sender says. The contract has to declare them,
+    /// and one of them that is not verified is taken from such adapters alone.
+    fn sources(&self) -> Vec<SourceName> {
+        Vec::new()
+    }
+
+    /// Opens the address. `adapter` is the id that the contract gives this adapter; `secrets` is where it finds what it needs
+    /// to prove who we are.
+    fn listen<'a>(
+        &'a self,
+        adapter: AdapterId,
+        secrets: &'a Secrets,
+    ) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>>;
 }
 
 /// An adapter with its address open.
 pub trait Listener: Send {
-    /// Where it listens; with port 0 in the contract, the port that the system gave.
-    fn address(&self) -> SocketAddr;
+    /// Where it listens; with port 0 in the contract, the port that the system gave. `None` where it fetches events.
+    fn address(&self) -> Option<SocketAddr>;
+
+    /// Where it fetches events from; `None` where it listens.
+    fn upstream(&self) -> Option<Upstream> {
+        None
+    }
+
+    /// Why nothing comes in, where that is not for it to decide; shared with whoever shows it while it runs.
+    fn trouble(&self) -> Trouble {
+        Trouble::default()
+    }
 
     /// Takes events until `stop`, then finishes what has begun and returns. Never panics on what a client sends.
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()>;
 }
 
-/// The address could not be opened.
+/// Where an adapter fetches events from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upstream {
+    /// The brokers that are asked first.
+    pub brokers: Vec<String>,
+    /// The topics that are read, as the cluster calls them.
+    pub topics: Vec<String>,
+    /// The group whose offsets say what was taken.
+    pub group: String,
+}
+
+/// Why an adapter takes nothing, for people; nothing where all is well. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    /// What is wrong now.
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what is wrong, or that nothing is; gives back what was said before.
+    pub fn set(&self, trouble: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), trouble)
+    }
+}
+
+/// An adapter cannot take events.
 #[derive(Debug, Error)]
-#[error("could not listen on {address}")]
-pub struct ListenError {
-    /// The address that was asked for.
-    pub address: SocketAddr,
-    /// Why not.
-    #[source]
-    pub source: std::io::Error,
+pub enum ListenError {
+    /// The address could not be opened.
+    #[error("could not listen on {address}")]
+    Address {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A secret that the adapter names is not set.
+    #[error("{0} is not set")]
+    MissingSecret(EnvName),
+    /// The client of what events come from cannot be made: such as a file of TLS that cannot be read.
+    #[error("could not make a client for {address}: {reason}")]
+    Client {
+        /// What it was to reach.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// The only way into the pipeline.
 pub trait Inlet: Send + Sync + 'static {
-    /// The source of that name, where the contract or the built-in sources know it. `None` is answered with 404.
-    fn source(&self, name: &str) -> Option<SourceName>;
+    /// The source of that name, where the contract or the built-in sources know it and take it from this adapter. `None` is
+    /// answered with 404.
+    fn source(&self, adapter: &AdapterId, name: &str) -> Option<SourceName>;
 
     /// Verifies, checks, routes, deduplicates and stores. Resolves when the event is durable, or refused.
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>>;
 
     /// Records a refusal that the adapter decides by itself (404, 405, 408, 413, 429 per address), and gives it an id.
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection;
+
+    /// Writes a message that was refused for good to the dead letters, where nobody can be told to mend it: its adapter passes
+    /// over it then. Resolves when that is durable, with the id of the dead letter; a message that is there already is not
+    /// written twice where the log tells copies. A refusal says that the log cannot take it now.
+    fn set_aside(&self, poison: Poison) -> BoxFuture<'_, Result<EventId, Refused>>;
+}
+
+/// A message that can never become an event, as it came.
+#[derive(Clone)]
+pub struct Poison {
+    /// The adapter that has it.
+    pub adapter: AdapterId,
+    /// The source that it would have come from, where that is known.
+    pub source: Option<SourceName>,
+    /// Names the message where it comes from, such as `orders-0-42`; no other message of the adapter is called so.
+    pub origin: String,
+    /// What it is kept by where it comes from.
+    pub key: Option<Bytes>,
+    /// What stands beside its value.
+    pub headers: Vec<(String, Bytes)>,
+    /// Its bytes; `None` where they are too large to be kept twice.
+    pub value: Option<Bytes>,
+    /// How many bytes the value has.
+    pub value_bytes: usize,
+    /// Why it was refused, as it was recorded.
+    pub rejection: Rejection,
+}
+
+impl std::fmt::Debug for Poison {
+    /// Key, headers and value are left out: they hold what a sender wrote.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Poison")
+            .field("adapter", &self.adapter)
+            .field("origin", &self.origin)
+            .field("value_bytes", &self.value_bytes)
+            .field("code", &self.rejection.refused.code)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A request that was taken.

@@ -49,6 +49,7 @@ pub static ALL: &[&Code] = &[
     &KAFKA_SETTINGS,
     &KAFKA_PROPERTY,
     &NOT_DEDUPLICATED,
+    &UNKNOWN_SOURCE,
     &CONTRACT_UNREADABLE,
     &ENVIRONMENT_MISSING,
     &ENVIRONMENT_VALUE,
@@ -63,6 +64,7 @@ pub static ALL: &[&Code] = &[
     &KAFKA_UNREACHABLE,
     &KAFKA_TOPICS,
     &OTHER_LOG,
+    &UPSTREAM_NOT_OPENED,
 ];
 
 /// The contract cannot be read.
@@ -234,6 +236,18 @@ pub static OTHER_LOG: Code = Code {
             yet. They would stay there. Run `hook up` once more with `driver = \"embedded\"` under `[backbone]` until `hook \
             cursors list` shows that nothing is behind, and change the log then; or give another `--data-dir`. `--force` \
             goes on and leaves them where they are.",
+    wrong: "",
+    right: "",
+};
+
+/// The client of an adapter that fetches events cannot be made.
+pub static UPSTREAM_NOT_OPENED: Code = Code {
+    id: "HOOK0215",
+    title: "What events are fetched with cannot be made",
+    is_security_critical: true,
+    about: "An ingress adapter that fetches events, such as `kafka_ingress`, could not make its client: a file that it names \
+            cannot be read, or this build cannot do what its brokers ask for. Brokers that are away are no such problem: the \
+            adapter waits for them, and `/ready` says so.",
     wrong: "",
     right: "",
 };

@@ -12,6 +12,7 @@ use hook_core::{
     catalog::{Fault, Kind},
     names::AdapterId,
     ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener},
+    secret::Secrets,
 };
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -133,7 +134,11 @@ impl IngressDriver for HttpWebhookIngress {
         vec![AddressClaim { address: self.rules.bind, path: self.path_template.clone() }]
     }
 
-    fn listen<'a>(&'a self, adapter: AdapterId) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(
+        &'a self,
+        adapter: AdapterId,
+        _: &'a Secrets,
+    ) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         Box::pin(async move {
             let server = Server::open(adapter, Arc::clone(&self.rules)).await?;
             Ok(Box::new(server) as Box<dyn Listener>)

@@ -69,6 +69,7 @@ impl Receiver {
             body,
             received_at: SystemClock.now(),
             peer: Some(sender),
+            stated: None,
         };
         self.inlet.accept(event).await
     }
@@ -78,7 +79,7 @@ impl Receiver {
             let message = "there is nothing at this path".to_owned();
             return Err(self.refuse(None, RejectionKind::NotFound, "not_found", message));
         };
-        self.inlet.source(name).ok_or_else(|| {
+        self.inlet.source(&self.adapter, name).ok_or_else(|| {
             let message = "no source of this name is known here".to_owned();
             self.refuse(None, RejectionKind::NotFound, "unknown_source", message)
         })

@@ -35,7 +35,7 @@ pub(super) struct Server {
 impl Server {
     /// Opens the address.
     pub(super) async fn open(adapter: AdapterId, rules: Arc<Rules>) -> Result<Self, ListenError> {
-        let failed = |source| ListenError { address: rules.bind, source };
+        let failed = |source| ListenError::Address { address: rules.bind, source };
         let listener = TcpListener::bind(rules.bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { adapter, rules, listener, address })
@@ -72,8 +72,8 @@ impl Server {
 }
 
 impl Listener for Server {
-    fn address(&self) -> SocketAddr {
-        self.address
+    fn address(&self) -> Option<SocketAddr> {
+        Some(self.address)
     }
 
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {

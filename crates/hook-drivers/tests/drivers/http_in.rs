@@ -1,10 +1,11 @@
 //! `http_webhook_ingress` against clients that behave well, badly and not at all.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use hook_core::{
     names::AdapterId,
     ports::ingress::{Accepted, Refused, RejectionKind},
+    secret::Secrets,
     stop::Stop,
 };
 use serde_json::{Value, json};
@@ -29,8 +30,8 @@ impl Running {
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let entry = hook_drivers::ingress().into_iter().find(|entry| entry.name() == "http_webhook_ingress").unwrap();
         let driver = entry.build(all).ok().unwrap().driver;
-        let listener = driver.listen(AdapterId::new("http-ingress").unwrap()).await.unwrap();
-        let address = listener.address();
+        let listener = driver.listen(AdapterId::new("http-ingress").unwrap(), &secrets()).await.unwrap();
+        let address = listener.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopping = Stop::when(async move { drop(stopped.await) });
         let ended = tokio::spawn(listener.run(Arc::clone(inlet) as _, stopping));
@@ -44,6 +45,10 @@ impl Running {
     fn stop(&mut self) {
         drop(self.stop.take());
     }
+}
+
+fn secrets() -> Secrets {
+    Arc::new(BTreeMap::new())
 }
 
 /// One request on a connection of its own.
@@ -386,6 +391,6 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
     let running = Running::start(&FakeInlet::storing(), json!({})).await;
     let entry = hook_drivers::ingress().remove(0);
     let driver = entry.build(json!({ "bind": running.address })).ok().unwrap().driver;
-    let error = driver.listen(AdapterId::new("second").unwrap()).await.err().unwrap();
+    let error = driver.listen(AdapterId::new("second").unwrap(), &secrets()).await.err().unwrap();
     assert_eq!(error.to_string(), format!("could not listen on {}", running.address));
 }

@@ -6,7 +6,7 @@ use hook_core::{
     BoxFuture,
     event::{EventId, RawEvent, RequestId},
     names::{AdapterId, SourceName},
-    ports::ingress::{Accepted, Inlet, Refused, Rejection},
+    ports::ingress::{Accepted, Inlet, Poison, Refused, Rejection},
 };
 use tokio::sync::Semaphore;
 
@@ -56,7 +56,7 @@ pub(crate) fn request_id() -> RequestId {
 }
 
 impl Inlet for FakeInlet {
-    fn source(&self, name: &str) -> Option<SourceName> {
+    fn source(&self, _: &AdapterId, name: &str) -> Option<SourceName> {
         (name == "github").then(|| SourceName::new(name).unwrap())
     }
 
@@ -75,5 +75,9 @@ impl Inlet for FakeInlet {
     fn refuse(&self, _adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {
         self.refusals.lock().unwrap().push((source.cloned(), refused.clone()));
         Rejection { refused, request_id: request_id() }
+    }
+
+    fn set_aside(&self, _: Poison) -> BoxFuture<'_, Result<EventId, Refused>> {
+        unreachable!("a sender of webhooks is told what is wrong")
     }
 }

@@ -12,16 +12,16 @@ use hook_contract::plan::{Plan, ServeRoute};
 use hook_core::{
     BoxFuture,
     clock::SharedClock,
-    envelope::{Envelope, EventHeader, Meta},
-    event::{EventId, RawEvent, RequestId, TraceId, VerifiedEvent},
+    envelope::{DeadLetterHeader, Envelope, EventHeader, Meta},
+    event::{EventId, RawEvent, RequestId, Stated, TraceId, VerifiedEvent},
     journal::Step,
     names::{AdapterId, EventType, SourceName, TopicName},
     payload::Payload,
     ports::{
-        ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
+        ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind},
         log::{Append, Appended, DedupKey, Log, LogError, NewRecord},
         plugin::{Draft, Plugin, Verdict},
-        verifier::{Claim, Refusal},
+        verifier::{Claim, DeliveryId, Refusal},
     },
     secret::Secrets,
 };
@@ -33,6 +33,7 @@ use super::{
     cooldown::{Cooldown, Entry},
     dedup,
     notice::Notices,
+    poison,
     source::Source,
 };
 use crate::{
@@ -49,7 +50,10 @@ const LONGEST_KEY: usize = 256;
 /// The role `serve`, shared by all of its adapters.
 pub(crate) struct Serve {
     sources: BTreeMap<SourceName, Source>,
+    /// The adapters that alone may bring events of a source: those that name it, where nothing else says who sent them.
+    reserved: HashMap<SourceName, Vec<AdapterId>>,
     routes: Vec<ServeRoute>,
+    dead_letters: TopicName,
     plugins: HashMap<AdapterId, Vec<Arc<dyn Plugin>>>,
     log: Arc<dyn Log>,
     journal: Arc<Journal>,
@@ -74,7 +78,9 @@ impl Serve {
         let plugins = plan.serve.adapters.iter().map(|adapter| (adapter.id.clone(), adapter.plugins.clone())).collect();
         Self {
             sources,
+            reserved: reserved(plan),
             routes: plan.serve.routes.clone(),
+            dead_letters: plan.dead_letters.clone(),
             plugins,
             log,
             journal,
@@ -89,7 +95,8 @@ impl Serve {
     async fn take(&self, event: RawEvent) -> Result<Accepted, Rejection> {
         let began = Instant::now();
         let (request_id, adapter, peer) = (event.request_id, event.adapter.clone(), event.peer);
-        let Some(source) = self.sources.get(&event.source) else {
+        let source = self.sources.get(&event.source).filter(|source| self.takes_from(&adapter, &source.plan.name));
+        let Some(source) = source else {
             let refused = refused(RejectionKind::NotFound, "unknown_source", "there is no such source");
             return Err(self.reject(
                 Sender::Unverified,
@@ -119,6 +126,11 @@ impl Serve {
         Ok(accepted)
     }
 
+    /// Whether an adapter may bring events of a source.
+    fn takes_from(&self, adapter: &AdapterId, source: &SourceName) -> bool {
+        self.reserved.get(source).is_none_or(|adapters| adapters.contains(adapter))
+    }
+
     /// Raw bytes first: nothing is parsed before this has passed.
     fn verify(&self, source: &Source, event: RawEvent) -> Result<VerifiedEvent, Refused> {
         let secrets = source.secrets(&self.secrets);
@@ -143,7 +155,14 @@ impl Serve {
         let raw = event.raw();
         let payload = Payload::parse(raw.body.clone())
             .map_err(|error| refused(RejectionKind::Malformed, "malformed_body", error.to_string()))?;
-        let claim = source.describe(event, &payload);
+        let mut claim = source.describe(event, &payload);
+        if let Some(stated) = &raw.stated {
+            claim = over(stated, claim);
+            if claim.event_type.is_none() {
+                let message = "nothing says which type of event it is";
+                return Err(refused(RejectionKind::Malformed, "no_event_type", message));
+            }
+        }
         let draft = Draft {
             source: raw.source.clone(),
             event_type: claim.event_type.clone().unwrap_or_else(EventType::unknown),
@@ -231,6 +250,38 @@ impl Serve {
         }
     }
 
+    /// Writes a message to the dead letters, without its bytes where the log cannot take them.
+    async fn bury(&self, poison: Poison) -> Result<EventId, Refused> {
+        let now = self.clock.now();
+        let dedup = vec![poison::copies(&poison, now)];
+        let mut keeping = poison::Keeping::Whole;
+        loop {
+            let letter = poison::letter(&poison, now, keeping);
+            let (id, record) = (letter.header.event.id, letter.to_record(self.dead_letters.clone()));
+            let append = Append { records: vec![record], id: id.to_bytes(), dedup: dedup.clone(), commit: None };
+            match self.log.append(append).await {
+                Ok(Appended::Stored(_)) => {
+                    self.metrics.dead_lettered(&self.dead_letters);
+                    let DeadLetterHeader { destination, error, .. } = letter.header;
+                    self.journal.note(id, Step::DeadLettered { destination, attempts: 0, error });
+                    return Ok(id);
+                }
+                Ok(Appended::DuplicateOf(first)) => return Ok(EventId::from_bytes(first)),
+                Err(LogError::TooLarge { .. }) if keeping == poison::Keeping::Whole => {
+                    keeping = poison::Keeping::Origin;
+                }
+                Err(error) => {
+                    self.metrics.publish_failed(&self.dead_letters, reason(&error));
+                    if let Some(suppressed) = self.not_stored.due(Instant::now()) {
+                        let adapter = &poison.adapter;
+                        warn!(ingress_adapter = %adapter, %error, suppressed, "dead letter not stored yet");
+                    }
+                    return Err(not_stored(&error));
+                }
+            }
+        }
+    }
+
     fn trace_stored(&self, adapter: &AdapterId, header: &EventHeader) {
         debug!(
             event_id = %header.id,
@@ -274,8 +325,9 @@ struct Request<'a> {
 }
 
 impl Inlet for Serve {
-    fn source(&self, name: &str) -> Option<SourceName> {
-        self.sources.get_key_value(name).map(|(name, _)| name.clone())
+    fn source(&self, adapter: &AdapterId, name: &str) -> Option<SourceName> {
+        let (name, _) = self.sources.get_key_value(name)?;
+        self.takes_from(adapter, name).then(|| name.clone())
     }
 
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>> {
@@ -285,6 +337,34 @@ impl Inlet for Serve {
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {
         let request = Request { adapter, source, request_id: RequestId::generate(), peer: None };
         self.reject(Sender::Unverified, request, refused)
+    }
+
+    fn set_aside(&self, poison: Poison) -> BoxFuture<'_, Result<EventId, Refused>> {
+        Box::pin(self.bury(poison))
+    }
+}
+
+/// The sources without a verifier that adapters name: what such an adapter brings is vouched for by where it fetches it, and
+/// nothing vouches for what somebody posts under the same name.
+fn reserved(plan: &Plan) -> HashMap<SourceName, Vec<AdapterId>> {
+    let mut reserved: HashMap<SourceName, Vec<AdapterId>> = HashMap::new();
+    for adapter in &plan.serve.adapters {
+        for source in adapter.driver.sources() {
+            if plan.sources.get(&source).is_some_and(|source| !source.verifier.needs_secret()) {
+                reserved.entry(source).or_default().push(adapter.id.clone());
+            }
+        }
+    }
+    reserved
+}
+
+/// What the adapter knows comes before what the source says.
+fn over(stated: &Stated, claim: Claim) -> Claim {
+    let delivery_id = stated.delivery_id.clone().map(|value| DeliveryId { value, is_signed: true });
+    Claim {
+        event_type: stated.event_type.clone().or(claim.event_type),
+        delivery_id: delivery_id.or(claim.delivery_id),
+        ordering_key: stated.ordering_key.clone().or(claim.ordering_key),
     }
 }
 
@@ -339,7 +419,7 @@ fn bounded(text: &str) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     digits.map(char::from).collect()

@@ -4,6 +4,7 @@ mod cooldown;
 mod dedup;
 mod inlet;
 mod notice;
+mod poison;
 mod source;
 
 pub(crate) use inlet::Serve;

@@ -585,3 +585,22 @@ pub static NOT_DEDUPLICATED: Code = Code {
             smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
     ),
 };
+
+/// An adapter gives its events a source that nobody declares.
+pub static UNKNOWN_SOURCE: Code = Code {
+    id: "HOOK0141",
+    title: "An adapter names a source that is not declared",
+    is_security_critical: false,
+    about: "An adapter that fetches events, such as `kafka_ingress`, says itself from which source they are: the one that it \
+            names, or the one that is called like its topic. Whoever decides what may come from there is the contract, under \
+            `[sources]`. Where whoever keeps the topic decides who may write to it, there is no signature to check: write \
+            `verifier = \"none\"` and `allow_unverified = true`. Such a source is then taken from the adapters that name it, \
+            and from no address. Another verifier checks the value of each record with its headers, as if it were a request.",
+    wrong: "[[serve.ingress_adapters]]\nid = \"orders-in\"\ndriver = \"kafka_ingress\"\ntopics = [\"orders\"]\n\
+            group_id = \"hook\"\nbrokers = \"127.0.0.1:9092\"\nsecurity_protocol = \"plaintext\"\nallow_plaintext = true\n\n\
+            [profiles.default]\nlabel = \"Orders\"\nserve_adapters = [\"orders-in\"]\n",
+    right: "[[serve.ingress_adapters]]\nid = \"orders-in\"\ndriver = \"kafka_ingress\"\ntopics = [\"orders\"]\n\
+            group_id = \"hook\"\nbrokers = \"127.0.0.1:9092\"\nsecurity_protocol = \"plaintext\"\nallow_plaintext = true\n\n\
+            [sources.orders]\nverifier = \"none\"\nallow_unverified = true\n\n\
+            [profiles.default]\nlabel = \"Orders\"\nserve_adapters = [\"orders-in\"]\n",
+};
