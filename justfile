@@ -23,7 +23,7 @@ test:
 # Every test that needs a Kafka broker, on one that is started for it. Needs Java 17 and, the first time, Maven.
 test-kafka:
     scripts/services up kafka
-    env $(scripts/services env kafka) cargo test --workspace --test 'kafka_*' --test adapters -- --ignored
+    env $(scripts/services env kafka) cargo test --workspace --test 'kafka_*' --test 'adapters*' -- --ignored
 
 # What CI does, in the same order. Run it before a change is proposed.
 check:

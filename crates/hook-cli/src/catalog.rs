@@ -4,7 +4,7 @@ use hook_core::catalog::{Catalog, PlannedDriver};
 
 /// Drivers that contracts may name and this build does not have yet.
 const PLANNED: &[(&str, &[&str])] = &[
-    ("serve", &["websocket_ingress", "mcp_ingest_exposed", "kafka_ingress"]),
+    ("serve", &["websocket_ingress", "mcp_ingest_exposed"]),
     ("smash", &["mcp_tool_output", "websocket_client_output", "websocket_server_output"]),
 ];
 
@@ -24,6 +24,7 @@ pub fn default_catalog() -> Catalog {
 
 #[cfg(feature = "kafka")]
 fn add_kafka(catalog: &mut Catalog) {
+    catalog.ingress.extend(hook_kafka::adapters::ingress());
     catalog.egress.extend(hook_kafka::adapters::egress());
 }
 
@@ -31,7 +32,9 @@ fn add_kafka(catalog: &mut Catalog) {
 #[cfg(not(feature = "kafka"))]
 fn add_kafka(catalog: &mut Catalog) {
     let install = "`cargo install --locked --path crates/hook-cli --features kafka` installs one that does";
-    catalog.planned.push(PlannedDriver { side: "smash", name: "kafka_output", install: Some(install) });
+    for (side, name) in [("serve", "kafka_ingress"), ("smash", "kafka_output")] {
+        catalog.planned.push(PlannedDriver { side, name, install: Some(install) });
+    }
 }
 
 fn planned() -> Vec<PlannedDriver> {

@@ -198,6 +198,11 @@ impl Clients {
         config
     }
 
+    /// Takes part in a group that is not one of ours.
+    pub(crate) fn foreign_member(&self, group: &str) -> ClientConfig {
+        self.consumer(group.to_owned())
+    }
+
     /// Speaks for the group of a cursor without being a member.
     pub(crate) fn outside(&self, cursor: &CursorName) -> ClientConfig {
         self.consumer(self.names.group(cursor))

@@ -1,5 +1,5 @@
 //! The suite of [`main.rs`](main.rs) on Kafka, from the same source: what is not the embedded log's alone; and
-//! [`processes`], which that cannot do.
+//! [`processes`] and [`fetching`], which that cannot do.
 //!
 //! It needs a broker, and runs only when it is asked for by name:
 //!
@@ -13,6 +13,7 @@
 mod answers;
 mod canary;
 mod delivery;
+mod fetching;
 mod isolation;
 mod kill;
 mod lifecycle;

@@ -22,6 +22,34 @@ pub(super) fn trouble(error: &KafkaError, reason: &str) -> Option<Trouble> {
     }
 }
 
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Down(reason) => write!(f, "no broker answers: {reason}"),
+            Self::Refused(reason) => write!(f, "the brokers refuse us: {reason}"),
+        }
+    }
+}
+
+/// What keeps a consumer from fetching, where somebody has to mend it.
+pub(super) fn not_fetched(error: &KafkaError) -> Option<String> {
+    match error.rdkafka_error_code()? {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+            Some(format!("a topic does not exist, or we may not see it: {error}; make it, or allow DESCRIBE on it"))
+        }
+        Code::TopicAuthorizationFailed => {
+            Some(format!("the brokers do not let us read a topic: {error}; allow READ on it"))
+        }
+        Code::GroupAuthorizationFailed => {
+            Some("the brokers do not let us be a member of the group; allow READ on it".to_owned())
+        }
+        Code::InvalidGroupId | Code::InconsistentGroupProtocol => {
+            Some(format!("the group is used in another way by somebody else: {error}; give another `group_id`"))
+        }
+        _ => trouble(error, &error.to_string()).map(|trouble| trouble.to_string()),
+    }
+}
+
 /// The outcome of a record that was not acknowledged.
 pub(super) fn failed(error: &KafkaError, topic: &str, trouble: Option<&Trouble>) -> Outcome {
     let Some(code) = error.rdkafka_error_code() else {
@@ -65,12 +93,8 @@ pub(super) fn failed(error: &KafkaError, topic: &str, trouble: Option<&Trouble>)
 /// Nothing was acknowledged in time. What the client has met meanwhile says whether anybody was there.
 pub(super) fn timed_out(trouble: Option<&Trouble>) -> Outcome {
     match trouble {
-        Some(Trouble::Down(reason)) => {
-            Outcome::failed(FailureClass::Unreachable, format!("no broker answers: {reason}"))
-        }
-        Some(Trouble::Refused(reason)) => {
-            Outcome::failed(FailureClass::Misconfigured, format!("the brokers refuse us: {reason}"))
-        }
+        Some(trouble @ Trouble::Down(_)) => Outcome::failed(FailureClass::Unreachable, trouble.to_string()),
+        Some(trouble @ Trouble::Refused(_)) => Outcome::failed(FailureClass::Misconfigured, trouble.to_string()),
         None => Outcome::failed(FailureClass::Transient, "the brokers have not acknowledged the record in time"),
     }
 }
@@ -121,6 +145,21 @@ mod tests {
         check(Code::MessageTimedOut, None, Transient, "in time");
         check(Code::MessageTimedOut, Some(&down), Unreachable, "1/1 brokers are down");
         check(Code::MessageTimedOut, Some(&refused), Misconfigured, "authentication failure");
+    }
+
+    #[test]
+    fn what_keeps_records_away_is_said_with_its_remedy() {
+        let said = |code| not_fetched(&KafkaError::MessageConsumption(code));
+        for (code, words) in [
+            (Code::UnknownTopicOrPartition, "make it"),
+            (Code::TopicAuthorizationFailed, "allow READ"),
+            (Code::GroupAuthorizationFailed, "allow READ"),
+            (Code::AllBrokersDown, "no broker answers"),
+            (Code::Authentication, "refuse us"),
+        ] {
+            assert!(said(code).unwrap().contains(words), "{code:?}");
+        }
+        assert_eq!(said(Code::NotLeaderForPartition), None);
     }
 
     #[test]

@@ -207,9 +207,14 @@ impl Connection {
         settings
     }
 
-    /// The first brokers, for people.
+    /// The brokers that are asked first.
+    pub(crate) fn brokers(&self) -> Vec<String> {
+        self.brokers.as_ref().map(Brokers::to_list).unwrap_or_default()
+    }
+
+    /// The same, for people.
     pub(crate) fn address(&self) -> String {
-        self.brokers.as_ref().map(|brokers| brokers.to_list().join(",")).unwrap_or_default()
+        self.brokers().join(",")
     }
 }
 

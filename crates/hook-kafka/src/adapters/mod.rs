@@ -5,16 +5,32 @@
 //! | [`connection`] | which cluster, and how it is reached |
 //! | [`output`] | `kafka_output`: one record a delivery |
 //! | `record` | an event as a record: key, headers, value |
-//! | `classify` | what an error means for the next attempt |
 //! | `sender` | the producer of one adapter |
+//! | [`mod@ingress`] | `kafka_ingress`: each record an event |
+//! | `incoming` | a record as an event: payload, source, type, keys |
+//! | `intake` | what is on its way into the log, and what may be committed |
+//! | `consumer` | the consumer of one adapter |
+//! | `classify` | what an error means |
 
 mod classify;
 pub mod connection;
+mod consumer;
+mod incoming;
+pub mod ingress;
+mod intake;
 pub mod output;
 mod record;
 mod sender;
 
-use hook_core::{catalog::Entry, ports::egress::EgressDriver};
+use hook_core::{
+    catalog::Entry,
+    ports::{egress::EgressDriver, ingress::IngressDriver},
+};
+
+/// The drivers through which events come in.
+pub fn ingress() -> Vec<Entry<dyn IngressDriver>> {
+    vec![Entry::of::<ingress::KafkaIngress>()]
+}
 
 /// The drivers through which events go out.
 pub fn egress() -> Vec<Entry<dyn EgressDriver>> {

@@ -1,8 +1,11 @@
 //! A topic of somebody else's, made for one test, and what is in it.
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
+pub(crate) mod inlet;
+
 use std::{
     collections::BTreeMap,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -15,16 +18,18 @@ use hook_core::{
     payload::Payload,
 };
 use rdkafka::{
-    ClientConfig, Message,
+    ClientConfig, Message, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
+    message::{Header, Headers, OwnedHeaders},
+    producer::{BaseRecord, DefaultProducerContext, ThreadedProducer},
 };
 
 pub(crate) struct Topic {
     pub(crate) brokers: String,
     pub(crate) name: String,
+    pub(crate) producer: OnceLock<ThreadedProducer<DefaultProducerContext>>,
 }
 
 impl Topic {
@@ -39,8 +44,69 @@ impl Topic {
         let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
-        Self { brokers, name }
+        Self { brokers, name, producer: OnceLock::new() }
     }
+
+    /// Makes one under the name that it has now.
+    pub(crate) async fn make_again(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let topic = NewTopic::new(&self.name, 3, TopicReplication::Fixed(1));
+        let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
+        made.into_iter().for_each(|made| drop(made.unwrap()));
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("linger.ms", "0").set("partitioner", "murmur2_random");
+        config
+    }
+
+    /// Writes a record, soon, to where its key leads.
+    pub(crate) fn produce(&self, key: Option<&str>, value: &str, headers: &[(&str, &str)]) {
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value.as_bytes()) })
+        });
+        self.send(BaseRecord::to(&self.name).payload(value).headers(headers), key);
+    }
+
+    /// Writes a record to a partition.
+    pub(crate) fn produce_to(&self, partition: i32, key: Option<&str>, value: &str) {
+        self.send(BaseRecord::to(&self.name).payload(value).partition(partition), key);
+    }
+
+    /// Writes a record without a value.
+    pub(crate) fn tombstone(&self, partition: i32, key: &str) {
+        self.send(BaseRecord::to(&self.name).partition(partition), Some(key));
+    }
+
+    fn send(&self, record: BaseRecord<'_, str, str>, key: Option<&str>) {
+        let producer = self.producer.get_or_init(|| self.client().create().unwrap());
+        producer.send(BaseRecord { key, ..record }).map_err(|(error, _)| error).unwrap();
+    }
+
+    /// How many records of all partitions the group of the topic has committed.
+    pub(crate) async fn committed(&self) -> i64 {
+        let (config, name) = (self.client(), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut config = config;
+            let consumer: BaseConsumer = config.set("group.id", format!("{name}-group")).create().unwrap();
+            let mut list = TopicPartitionList::new();
+            for partition in 0..3 {
+                list.add_partition(&name, partition);
+            }
+            let committed = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
+            let offsets = committed.elements();
+            offsets.iter().filter_map(|element| element.offset().to_raw()).filter(|offset| *offset > 0).sum()
+        })
+        .await
+        .unwrap()
+    }
+}
+
+/// Lets time pass for a broker, which tells nobody what it does.
+pub(crate) async fn pause(duration: Duration) {
+    // tidy-allow(no-sleep): a broker runs on real time
+    tokio::time::sleep(duration).await;
 }
 
 pub(crate) struct Read {

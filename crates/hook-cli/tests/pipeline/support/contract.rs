@@ -9,6 +9,7 @@ use super::Receiver;
 pub(crate) struct Contract {
     bind: String,
     ingress: String,
+    more_ingress: Vec<(String, String)>,
     serve: String,
     smash_route: String,
     smash_keys: String,
@@ -30,6 +31,7 @@ impl Contract {
         Self {
             bind: "127.0.0.1:0".into(),
             ingress: String::new(),
+            more_ingress: Vec::new(),
             serve: "*".into(),
             smash_route: "core-to-all".into(),
             smash_keys: String::new(),
@@ -48,6 +50,13 @@ impl Contract {
     /// More keys of the HTTP adapter.
     pub(crate) fn ingress(mut self, keys: &str) -> Self {
         writeln!(self.ingress, "{keys}").unwrap();
+        self
+    }
+
+    /// Another adapter through which events come in.
+    #[allow(dead_code, reason = "the suite on Kafka uses it")]
+    pub(crate) fn ingress_adapter(mut self, id: &str, keys: &str) -> Self {
+        self.more_ingress.push((id.into(), keys.into()));
         self
     }
 
@@ -112,7 +121,7 @@ impl Contract {
 
     /// The contract as it stands in a file.
     pub(crate) fn text(&self) -> String {
-        let Self { bind, ingress, serve, smash_route, smash_keys, target_topic, outputs, rest } = self;
+        let Self { bind, ingress, more_ingress, serve, smash_route, smash_keys, target_topic, outputs, rest } = self;
         let adapters: String = outputs
             .iter()
             .map(|output| format!("[[smash.egress_adapters]]\nid = \"{}\"\n{}\n\n", output.id, output.keys))
@@ -123,6 +132,11 @@ impl Contract {
             .collect();
         let ids: Vec<_> = outputs.iter().map(|output| format!("\"{}\"", output.id)).collect();
         let (destinations, ids) = (destinations.join(", "), ids.join(", "));
+        let more: String = more_ingress
+            .iter()
+            .map(|(id, keys)| format!("[[serve.ingress_adapters]]\nid = \"{id}\"\n{keys}\n\n"))
+            .collect();
+        let ingress_ids: String = more_ingress.iter().map(|(id, _)| format!(", \"{id}\"")).collect();
         format!(
             r#"[app]
 id = "tested"
@@ -134,7 +148,7 @@ id = "http-in"
 driver = "http_webhook_ingress"
 bind = "{bind}"
 {ingress}
-[[serve.routes]]
+{more}[[serve.routes]]
 id = "by-source"
 source_match = "{serve}"
 event_type_pattern = "*"
@@ -148,7 +162,7 @@ destinations = [{destinations}]
 {rest}
 [profiles.default]
 label = "Tested"
-serve_adapters = ["http-in"]
+serve_adapters = ["http-in"{ingress_ids}]
 serve_routes = ["by-source"]
 smash_adapters = [{ids}]
 smash_routes = ["{smash_route}"]
