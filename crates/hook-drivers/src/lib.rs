@@ -5,6 +5,7 @@ pub mod http;
 pub mod openclaw;
 pub mod plugins;
 pub mod verify;
+pub mod websocket;
 
 use hook_core::{
     catalog::Entry,
@@ -22,5 +23,6 @@ pub fn egress() -> Vec<Entry<dyn EgressDriver>> {
         Entry::of::<file::output::FileOutput>(),
         Entry::of::<http::output::HttpOutput>(),
         Entry::of::<openclaw::output::OpenClawOutput>(),
+        Entry::of::<websocket::client_output::WebSocketClientOutput>(),
     ]
 }

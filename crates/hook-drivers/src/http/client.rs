@@ -89,6 +89,13 @@ impl Client {
         }
     }
 
+    /// Asks for the destination itself; whatever is answered is the caller's to judge.
+    pub(crate) async fn get(&self, headers: HeaderMap) -> Result<Response, Outcome> {
+        let client = self.client().map_err(|error| Outcome::failed(FailureClass::Misconfigured, error))?;
+        let answered = client.get(self.url.clone()).headers(headers).send().await;
+        answered.map_err(|error| classify::error(&error, self.timeout))
+    }
+
     /// Asks the destination's root for its headers, with no credentials: any answer at all says that name, connection
     /// and TLS are well, and none can be mistaken for a delivery.
     pub(crate) async fn probe(&self) -> Result<(), CheckError> {

@@ -7,4 +7,5 @@ mod http_out;
 mod inlet;
 mod openclaw;
 mod receiver;
+mod websocket_out;
 mod wire;
