@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use adapter::{Topic, event, read_all};
 use hook_core::{
+    BoxFuture,
     envelope::{Envelope, Layout},
     names::EnvName,
     outcome::{FailureClass, Outcome},
@@ -14,6 +15,7 @@ use hook_core::{
     secret::{Secret, Secrets},
 };
 use hook_kafka::adapters;
+use hook_testkit::egress_conformance::{Behaviour, EgressFixture, Received};
 use serde_json::{Value, json};
 
 fn output(settings: Value) -> Arc<dyn EgressDriver> {
@@ -45,6 +47,58 @@ async fn deliver(driver: &Arc<dyn EgressDriver>, envelope: &Envelope) -> Outcome
 fn failed(outcome: Outcome, class: FailureClass, words: &str) {
     let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
     assert!(failure.class == class && failure.error.contains(words), "{failure:?}");
+}
+
+/// A topic that takes what it is told to.
+struct Cluster(Topic);
+
+impl Cluster {
+    async fn start() -> Self {
+        Self(Topic::make(&[]).await)
+    }
+}
+
+impl EgressFixture for Cluster {
+    fn driver(&self) -> Arc<dyn EgressDriver> {
+        output(with(to(&self.0.brokers, &self.0.name), "timeout_seconds", json!(2)))
+    }
+
+    fn secrets(&self) -> Secrets {
+        Arc::new(BTreeMap::new())
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            match behaviour {
+                // No event is so small.
+                Behaviour::Refusing => self.0.take_at_most("10").await,
+                Behaviour::Well => self.0.take_at_most("1000000").await,
+                // The broker is shared with other tests.
+                _ => return false,
+            }
+            true
+        })
+    }
+
+    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
+        Box::pin(async {
+            let values = self.0.values().await;
+            let envelope = |value: &Vec<u8>| {
+                let envelope: Value = serde_json::from_slice(value).unwrap();
+                let id = envelope["id"].as_str().unwrap().parse().unwrap();
+                let text = std::str::from_utf8(value).unwrap();
+                let start = text.find("\"payload\":").unwrap() + "\"payload\":".len();
+                let end = text.find(",\"meta\":").unwrap();
+                Received { id, payload: text.as_bytes()[start..end].to_vec() }
+            };
+            values.iter().map(envelope).collect()
+        })
+    }
+}
+
+mod conformance {
+    use super::Cluster;
+    hook_testkit::egress_conformance!(ignore = "needs Kafka: scripts/services up kafka", Cluster::start().await);
 }
 
 #[tokio::test]

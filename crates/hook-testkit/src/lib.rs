@@ -1,7 +1,13 @@
-//! What tests share: a clock that stands still, a log in memory, and the promises of the log port as a suite.
+//! What tests share: a clock that stands still, a log in memory, and the promises of ports as suites.
+//!
+//! | suite | of |
+//! |---|---|
+//! | [`mod@log_conformance`] | a log |
+//! | [`mod@egress_conformance`] | a driver through which events go out |
 //!
 //! A dev-dependency only. What is wrong in a test panics, with a reason.
 
+pub mod egress_conformance;
 pub mod log_conformance;
 mod manual_clock;
 mod memory_log;

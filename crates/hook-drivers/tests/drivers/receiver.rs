@@ -101,7 +101,7 @@ impl Receiver {
     }
 }
 
-async fn read_request(stream: &mut BufReader<tokio::net::TcpStream>) -> Option<Request> {
+pub(crate) async fn read_request(stream: &mut BufReader<tokio::net::TcpStream>) -> Option<Request> {
     let mut line = String::new();
     if stream.read_line(&mut line).await.ok()? == 0 {
         return None;

@@ -19,7 +19,7 @@ use hook_core::{
 };
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     message::{Header, Headers, OwnedHeaders},
@@ -53,6 +53,26 @@ impl Topic {
         let topic = NewTopic::new(&self.name, 3, TopicReplication::Fixed(1));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
+    }
+
+    /// Changes how large a batch of records may be.
+    pub(crate) async fn take_at_most(&self, bytes: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let config = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set("max.message.bytes", bytes);
+        let altered = admin.alter_configs([&config], &AdminOptions::new()).await.unwrap();
+        altered.into_iter().for_each(|altered| drop(altered.unwrap()));
+    }
+
+    /// The values of all records that are there now.
+    pub(crate) async fn values(&self) -> Vec<Vec<u8>> {
+        let (config, name) = (self.client(), self.name.clone());
+        let count = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            let end = |partition| consumer.fetch_watermarks(&name, partition, Duration::from_secs(10)).unwrap().1;
+            (0..3).map(end).sum::<i64>()
+        });
+        let count = usize::try_from(count.await.unwrap()).unwrap();
+        read_all(self, count).await.into_iter().map(|read| read.value).collect()
     }
 
     fn client(&self) -> ClientConfig {
@@ -122,7 +142,8 @@ pub(crate) async fn read_all(topic: &Topic, count: usize) -> Vec<Read> {
     tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
-            .set("group.id", format!("{name}-reader"))
+            // A group of its own each time, which has no offset yet.
+            .set("group.id", format!("{name}-{}", uuid::Uuid::now_v7().simple()))
             .set("auto.offset.reset", "earliest")
             .create()
             .unwrap();

@@ -1,0 +1,192 @@
+//! The drivers through which events go out keep the promises of their port.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use hook_core::{BoxFuture, event::EventId, ports::egress::EgressDriver, secret::Secrets};
+use hook_testkit::egress_conformance::{Behaviour, EgressFixture, Received};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::receiver::{driver, read_request, secrets};
+
+/// The id and the payload of an envelope.
+fn received(envelope: &[u8]) -> Received {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        id: EventId,
+        #[serde(borrow)]
+        payload: &'a RawValue,
+    }
+    let written: Written<'_> = serde_json::from_slice(envelope).unwrap();
+    Received { id: written.id, payload: written.payload.get().as_bytes().to_vec() }
+}
+
+/// An HTTP service that behaves as it is told.
+struct Service {
+    driver: &'static str,
+    path: &'static str,
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    serving: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Service {
+    async fn start(driver: &'static str, path: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::default();
+        let serving = tokio::spawn(serve(listener, Behaviour::Well, Arc::clone(&received)));
+        Self { driver, path, address, received, serving: Mutex::new(Some(serving)) }
+    }
+}
+
+/// Serves until it is aborted, and its connections with it.
+async fn serve(listener: TcpListener, behaviour: Behaviour, received: Arc<Mutex<Vec<Received>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(answer(stream, behaviour, Arc::clone(&received)));
+    }
+}
+
+async fn answer(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Received>>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = read_request(&mut stream).await {
+        let status = match behaviour {
+            Behaviour::Well => "202 Accepted",
+            Behaviour::Silent | Behaviour::Away => std::future::pending().await,
+            Behaviour::Failing => "503 Service Unavailable",
+            Behaviour::Overloaded => "429 Too Many Requests",
+            Behaviour::Refusing => "400 Bad Request",
+            Behaviour::Forbidding => "401 Unauthorized",
+        };
+        if behaviour == Behaviour::Well && !request.body.is_empty() {
+            all.lock().unwrap().push(received(&request.body));
+        }
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 6\r\n\r\ncanary");
+        if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl EgressFixture for Service {
+    fn driver(&self) -> Arc<dyn EgressDriver> {
+        let mut settings = json!({
+            "url": format!("http://{}{}", self.address, self.path),
+            "token_env": "TOKEN",
+            "timeout_seconds": 2,
+        });
+        if self.driver == "openclaw_http_output" {
+            settings["max_retries"] = json!(1);
+        }
+        driver(self.driver, settings)
+    }
+
+    fn secrets(&self) -> Secrets {
+        secrets(&[("TOKEN", "canary-token")])
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let before = self.serving.lock().unwrap().take();
+            if let Some(before) = before {
+                before.abort();
+                // Its address is free once it has ended.
+                drop(before.await);
+            }
+            if behaviour != Behaviour::Away {
+                let listener = TcpListener::bind(self.address).await.unwrap();
+                let serving = tokio::spawn(serve(listener, behaviour, Arc::clone(&self.received)));
+                *self.serving.lock().unwrap() = Some(serving);
+            }
+            true
+        })
+    }
+
+    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
+        Box::pin(async { self.received.lock().unwrap().clone() })
+    }
+}
+
+/// A file, in whose place there can be something else.
+struct Disk {
+    directory: TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("out/events.jsonl")
+    }
+}
+
+impl EgressFixture for Disk {
+    fn driver(&self) -> Arc<dyn EgressDriver> {
+        driver("file_output", json!({ "path": self.path() }))
+    }
+
+    fn secrets(&self) -> Secrets {
+        secrets(&[])
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
+        let place = self.path();
+        let out = place.parent().unwrap().to_owned();
+        let aside = self.directory.path().join("aside");
+        Box::pin(async move {
+            match behaviour {
+                // Where its directory should be there is a file.
+                Behaviour::Forbidding => {
+                    if out.is_dir() {
+                        fs::rename(&out, &aside).unwrap();
+                    }
+                    fs::write(&out, "").unwrap();
+                    true
+                }
+                Behaviour::Well => {
+                    if out.is_file() {
+                        fs::remove_file(&out).unwrap();
+                    }
+                    true
+                }
+                _ => false,
+            }
+        })
+    }
+
+    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
+        Box::pin(async {
+            let text = fs::read_to_string(self.path()).unwrap_or_default();
+            text.lines().map(|line| received(line.as_bytes())).collect()
+        })
+    }
+}
+
+mod http_output {
+    use super::Service;
+    hook_testkit::egress_conformance!(Service::start("http_output", "/in").await);
+}
+
+mod openclaw_http_output {
+    use super::Service;
+    hook_testkit::egress_conformance!(Service::start("openclaw_http_output", "/hooks/orders").await);
+}
+
+mod file_output {
+    use super::Disk;
+    hook_testkit::egress_conformance!(Disk::new());
+}
