@@ -21,7 +21,7 @@ use hook_core::{
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     client::{Clients, Health, Reader, SESSION_TIMEOUT, connect},
@@ -104,6 +104,7 @@ impl KafkaLog {
             desk: Arc::clone(&desk),
             runtime: tokio::runtime::Handle::current(),
             strangers: HashSet::new(),
+            reading: None,
         };
         let known = health.clone();
         let looked = blocking(move || {
@@ -116,6 +117,12 @@ impl KafkaLog {
                 }
                 answer => answer,
             };
+            // How far cursors are behind is worth less than a start.
+            if topics.is_ok()
+                && let Err(error) = refresh.look_at_marks(|_| true)
+            {
+                debug!(%error, "what is behind the last records is not known");
+            }
             Ok((refresh, topics))
         });
         let unreachable = |reason: String| OpenError::Unreachable { brokers: brokers.clone(), reason };
@@ -288,7 +295,7 @@ fn must_exist(clients: &Clients, view: &View, cursor: &CursorName) -> Result<(),
 }
 
 /// Runs what waits for the cluster where it keeps no task from running.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -399,6 +406,7 @@ impl Log for KafkaLog {
         };
         LogState {
             unavailable,
+            brokers: self.view.brokers().into_iter().map(|broker| broker.address).collect(),
             partitions: self.view.partition_states(),
             cursors: self.view.cursor_states(),
             dropped_notes,

@@ -125,6 +125,33 @@ impl Part {
     }
 }
 
+/// Up to where there are records, of partitions that are read from there on to what is their end now. Behind that are marks
+/// of transactions alone.
+pub(crate) fn last_records(
+    reading: &Reading,
+    starts: &BTreeMap<Partition, u64>,
+) -> KafkaResult<BTreeMap<Partition, u64>> {
+    let mut found = BTreeMap::new();
+    for part in reading.begin(starts)? {
+        let mut up_to = starts.get(&part.partition).copied().unwrap_or_default();
+        let deadline = Instant::now() + MARKED_WITHIN;
+        while Instant::now() < deadline {
+            reading.serve();
+            match part.next(SLICE)? {
+                Next::Record(record) => up_to = record.position.offset + 1,
+                Next::End => {
+                    found.insert(part.partition.clone(), up_to);
+                    break;
+                }
+                Next::Gone => break,
+                Next::Nothing => {}
+            }
+        }
+    }
+    reading.end();
+    Ok(found)
+}
+
 /// Reads single records.
 pub(crate) struct Singles {
     clients: Clients,

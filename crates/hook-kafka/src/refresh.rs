@@ -22,8 +22,9 @@ use crate::{
     cluster::{self, Shape},
     cursors,
     produce::Producer,
+    read::{self, Reading},
     topics::Topics,
-    view::View,
+    view::{Partition, View},
 };
 
 /// Topics, brokers and bounds are asked for this often.
@@ -34,6 +35,8 @@ const FOLLOWED_EVERY: Duration = Duration::from_millis(500);
 const CURSORS_EVERY: Duration = Duration::from_secs(30);
 /// Groups that are no cursors are looked at again after so many rounds.
 const FORGET_AFTER: u32 = 20;
+/// So many offsets behind what is done may be nothing but marks of transactions.
+const MOST_MARKS: u64 = 16;
 /// So many notes wait for their topic to be made.
 const MOST_NOTES: usize = 1000;
 
@@ -48,6 +51,8 @@ pub(crate) struct Refresh {
     pub(crate) desk: Arc<Desk>,
     pub(crate) runtime: Handle,
     pub(crate) strangers: HashSet<CursorName>,
+    /// Looks at the last records of partitions; there when it is needed first.
+    pub(crate) reading: Option<Reading>,
 }
 
 /// What others ask of the thread.
@@ -123,6 +128,27 @@ impl Refresh {
         Ok(topics)
     }
 
+    /// Finds out whether what cursors have left is anything but marks of transactions. `is_idle` names partitions that are
+    /// worth a look: what is still written to changes before anybody reads the answer.
+    pub(crate) fn look_at_marks(&mut self, is_idle: impl Fn(&Partition) -> bool) -> KafkaResult<()> {
+        let mut starts = self.view.nearly_done(MOST_MARKS);
+        starts.retain(|partition, _| is_idle(partition));
+        if starts.is_empty() {
+            return Ok(());
+        }
+        let ends: BTreeMap<_, _> =
+            starts.keys().filter_map(|of| Some((of.clone(), self.view.bounds(of)?.end))).collect();
+        let reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => Reading::new(&self.clients)?,
+        };
+        for (partition, up_to) in read::last_records(&reading, &starts)? {
+            self.view.set_marks(&partition, up_to, ends[&partition]);
+        }
+        self.reading = Some(reading);
+        Ok(())
+    }
+
     /// Asks for the cursors of others.
     pub(crate) fn look_at_cursors(&mut self) -> KafkaResult<()> {
         let mut found = BTreeMap::new();
@@ -152,9 +178,16 @@ impl Refresh {
             // Errors of connections come here too; the context has seen them.
             let _ = self.asker.poll(Duration::ZERO);
             if all_at <= Instant::now() {
+                let before = self.view.all_ends();
                 let result = self.look();
                 all_at = Instant::now() + EVERY;
+                let answers = result.is_ok();
                 self.health.set(result.err().map(|error| format!("the cluster does not answer: {error}")));
+                let after = self.view.all_ends();
+                let is_idle = |partition: &Partition| before.get(partition) == after.get(partition);
+                if answers && let Err(error) = self.look_at_marks(is_idle) {
+                    debug!(%error, "what is behind the last records is not known");
+                }
             } else if self.desk.followers.load(Ordering::Relaxed) > 0 {
                 self.look_at_ends();
             }

@@ -39,6 +39,8 @@ struct State {
     partitions: BTreeMap<Partition, Bounds>,
     cursors: BTreeMap<CursorName, BTreeMap<Partition, (u64, u64)>>,
     brokers: Vec<Broker>,
+    /// Where behind the last record of a partition only marks of transactions stand: from where, and up to which end.
+    marks: BTreeMap<Partition, (u64, u64)>,
     dropped_records: u64,
     dropped_notes: u64,
     damage: Vec<String>,
@@ -118,6 +120,11 @@ impl View {
         self.state().partitions.get(partition).copied()
     }
 
+    /// The end of every partition.
+    pub(crate) fn all_ends(&self) -> BTreeMap<Partition, u64> {
+        self.state().partitions.iter().map(|(partition, bounds)| (partition.clone(), bounds.end)).collect()
+    }
+
     /// The topics that a filter takes.
     pub(crate) fn topics(&self, filter: &TopicFilter) -> BTreeSet<TopicName> {
         self.state().partitions.keys().map(|(topic, _)| topic).filter(|topic| filter.matches(topic)).cloned().collect()
@@ -173,6 +180,30 @@ impl View {
         state.cursors.extend(found.into_iter().filter(|(name, _)| !is_ours(name)));
     }
 
+    /// Partitions of which a cursor has done all but the last few offsets, with the first of those: what is left may be
+    /// nothing but marks of transactions.
+    pub(crate) fn nearly_done(&self, most: u64) -> BTreeMap<Partition, u64> {
+        let state = self.state();
+        let mut nearly = BTreeMap::new();
+        for (partition, (watermark, _)) in state.cursors.values().flatten() {
+            let Some(bounds) = state.partitions.get(partition) else { continue };
+            let is_known = state.marks.get(partition).is_some_and(|(_, end)| *end == bounds.end);
+            if is_known || *watermark >= bounds.end || bounds.end - watermark > most {
+                continue;
+            }
+            let first = nearly.entry(partition.clone()).or_insert(*watermark);
+            *first = (*first).min(*watermark).max(bounds.start);
+        }
+        nearly
+    }
+
+    /// Notes that behind `from` there are only marks, up to `end`.
+    pub(crate) fn set_marks(&self, partition: &Partition, from: u64, end: u64) {
+        if from <= end {
+            self.state().marks.insert(partition.clone(), (from, end));
+        }
+    }
+
     pub(crate) fn drop_records(&self, count: u64) {
         self.state().dropped_records += count;
     }
@@ -218,13 +249,19 @@ impl View {
     }
 
     pub(crate) fn cursor_states(&self) -> Vec<CursorState> {
-        let progress = |((topic, partition), (watermark, done_above)): (&Partition, &(u64, u64))| CursorProgress {
-            topic: topic.clone(),
-            partition: *partition,
-            watermark: *watermark,
+        let state = self.state();
+        // Marks behind the last record are nothing that is still to be done.
+        let behind_marks = |partition: &Partition, watermark: u64| {
+            let end = state.partitions.get(partition).map(|bounds| bounds.end);
+            let marks = state.marks.get(partition).filter(|(from, to)| watermark >= *from && Some(*to) == end);
+            marks.map_or(watermark, |(_, end)| watermark.max(*end))
+        };
+        let progress = |(partition, (watermark, done_above)): (&Partition, &(u64, u64))| CursorProgress {
+            topic: partition.0.clone(),
+            partition: partition.1,
+            watermark: behind_marks(partition, *watermark),
             done_above: *done_above,
         };
-        let state = self.state();
         let cursor = |(name, partitions): (&CursorName, &BTreeMap<Partition, (u64, u64)>)| CursorState {
             name: name.clone(),
             partitions: partitions.iter().map(progress).collect(),
@@ -236,4 +273,32 @@ impl View {
 /// The partition that a position stands in.
 pub(crate) fn partition_of(position: &Position) -> Partition {
     (position.topic.clone(), position.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_behind_the_last_record_are_nothing_that_is_to_be_done() {
+        let view = View::new();
+        let cursor = CursorName::new("app.route.out").unwrap();
+        let partition: Partition = (TopicName::new("core").unwrap(), 0);
+        view.set_partitions(BTreeMap::from([(partition.clone(), Bounds { start: 0, end: 10 })]));
+        view.add_cursor(&cursor);
+        let at = |watermark: u64| {
+            view.set_progress(&cursor, &partition, &Progress::at(watermark));
+            view.cursor_states()[0].partitions[0].watermark
+        };
+        assert_eq!(at(9), 9);
+        assert_eq!(view.nearly_done(4), BTreeMap::from([(partition.clone(), 9)]));
+        view.set_marks(&partition, 9, 10);
+        assert_eq!((at(9), at(8)), (10, 8), "a record that is not done counts");
+        assert_eq!(view.nearly_done(4), BTreeMap::new(), "it is known");
+        view.raise_end(&partition, 12);
+        assert_eq!(at(9), 9, "what came later is not known");
+        assert_eq!(view.nearly_done(4).len(), 1);
+        at(2);
+        assert_eq!(view.nearly_done(4), BTreeMap::new(), "too much is left to look at it");
+    }
 }

@@ -12,6 +12,7 @@
 
 pub mod cursors;
 pub mod journal;
+pub mod lag;
 pub mod metrics;
 mod relay;
 pub mod replay;

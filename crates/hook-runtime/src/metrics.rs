@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::lag::Lag;
+
 /// Seconds; fine where a local delivery lies, coarse where a time-out does.
 const LATENCY_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -34,6 +36,7 @@ labels! {
     Topic { topic }
     Adapter { adapter }
     Destination { destination }
+    CursorDestination { cursor, destination }
 }
 
 /// Every metric of the pipeline, registered once for a process.
@@ -67,6 +70,7 @@ pub struct Metrics {
     deduplication_keys: Gauge,
     deduplication_since: Gauge,
     log_bytes: Gauge,
+    cursor_lag: Family<CursorDestination, Gauge>,
 }
 
 fn latency() -> Histogram {
@@ -105,6 +109,7 @@ impl Metrics {
             deduplication_keys: Gauge::default(),
             deduplication_since: Gauge::default(),
             log_bytes: Gauge::default(),
+            cursor_lag: Family::default(),
         };
         metrics.register();
         metrics
@@ -168,6 +173,11 @@ impl Metrics {
             self.deduplication_since.clone(),
         );
         to.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());
+        to.register(
+            "cursor_lag",
+            "Records that a cursor of the contract has not done, whoever reads with it",
+            self.cursor_lag.clone(),
+        );
     }
 
     /// The exposition text, in the OpenMetrics format.
@@ -256,6 +266,11 @@ impl Metrics {
 
     pub(crate) fn read_paused(&self, destination: &str) {
         self.read_paused.get_or_create(&Destination { destination: destination.to_owned() }).inc();
+    }
+
+    pub(crate) fn lag(&self, lag: &Lag) {
+        let labels = CursorDestination { cursor: lag.cursor.to_string(), destination: lag.destination.clone() };
+        self.cursor_lag.get_or_create(&labels).set(gauge(lag.behind));
     }
 
     /// Takes over what the log counts by itself.

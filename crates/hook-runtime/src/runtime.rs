@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use hook_contract::plan::{Destination, Plan, Role, SmashRoute, SourcePlan};
+use hook_contract::plan::{BackboneDriver, Destination, Plan, Role, SmashRoute, SourcePlan};
 use hook_core::{
     clock::SharedClock,
     names::AdapterId,
@@ -21,11 +21,12 @@ use tracing::{info, warn};
 use crate::{
     cursors,
     journal::Journal,
+    lag,
     metrics::Metrics,
     relay::{self, Relay},
     serve::Serve,
     smash::{Shared, StatusCell, Unrouted, Worker},
-    status::{ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
+    status::{BackboneStatus, ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
     supervisor::{Group, OnEnd},
 };
 
@@ -165,7 +166,9 @@ impl Handle {
 
     /// The metrics as text.
     pub fn render_metrics(&self) -> String {
-        self.metrics.log_state(&self.log.state());
+        let state = self.log.state();
+        self.metrics.log_state(&state);
+        lag::of(&self.plan, &state).iter().for_each(|lag| self.metrics.lag(lag));
         self.metrics.render()
     }
 
@@ -186,8 +189,13 @@ impl Handle {
             ..listener.clone()
         });
         let listeners = listeners.collect();
+        let log_is_away = log.unavailable.as_ref().map(|why| format!("log: {why}"));
+        let ending = is_ending.then(|| "the process is ending".to_owned());
+        let not_ready: Vec<String> =
+            [log_is_away, ending, self.failed.borrow().clone()].into_iter().flatten().collect();
         Status {
-            ready: log.unavailable.is_none() && !is_ending && self.failed.borrow().is_none(),
+            ready: not_ready.is_empty(),
+            not_ready,
             app: self.plan.app.id.clone(),
             profile: self.plan.profile.name.clone(),
             validation_mode: self.plan.mode,
@@ -203,8 +211,18 @@ impl Handle {
                 .map(|relay| RelayStatus { inputs: relay.inputs.clone(), output: relay.output.clone() }),
             destinations: self.destinations.iter().map(StatusCell::get).collect(),
             orphans,
+            backbone: self.backbone(),
+            lag: lag::of(&self.plan, &log),
             log,
         }
+    }
+
+    fn backbone(&self) -> BackboneStatus {
+        let (driver, brokers) = match &self.plan.backbone.driver {
+            BackboneDriver::Embedded => ("embedded", Vec::new()),
+            BackboneDriver::Kafka(kafka) => ("kafka", kafka.brokers.clone()),
+        };
+        BackboneStatus { driver, brokers, topics: cursors::topics(&self.plan) }
     }
 
     /// Resolves when a task that the process cannot do without has ended; says which and why.

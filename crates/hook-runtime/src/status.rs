@@ -1,6 +1,6 @@
 //! What a running process says of itself: the third form of a contract, after text and plan.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use hook_contract::plan::{Role, ValidationMode};
 use hook_core::{
@@ -9,13 +9,16 @@ use hook_core::{
 };
 use serde::Serialize;
 
-use crate::smash::DestinationStatus;
+use crate::{lag::Lag, smash::DestinationStatus};
 
 /// A process as it runs now.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// Whether it takes and delivers events: every role is up, the log takes appends, and it is not ending.
     pub ready: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_ready: Vec<String>,
     /// The app.
     pub app: AppId,
     /// The selected profile.
@@ -38,8 +41,24 @@ pub struct Status {
     pub destinations: Vec<DestinationStatus>,
     /// Cursors of this app that nothing reads any more.
     pub orphans: Vec<Orphan>,
+    /// Which log it is.
+    pub backbone: BackboneStatus,
+    /// How far each cursor of the contract is behind, whoever reads with it.
+    pub lag: Vec<Lag>,
     /// The log.
     pub log: LogState,
+}
+
+/// Which log it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackboneStatus {
+    /// `embedded` or `kafka`.
+    pub driver: &'static str,
+    /// The brokers that were asked first. Those that there are stand in the state of the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub brokers: Vec<String>,
+    /// The topics that the contract names or writes.
+    pub topics: BTreeSet<TopicName>,
 }
 
 /// An ingress adapter as it runs.

@@ -628,3 +628,27 @@ async fn a_partition_whose_events_wait_for_another_attempt_goes_at_once() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(driver.asked().len(), asked);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_not_ready_says_why_and_how_far_its_cursors_are_behind() {
+    let driver = Scripted::new(|_, _| Outcome::failed(FailureClass::Unreachable, "down"));
+    let log = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
+    let shared: Arc<dyn Log> = log.clone();
+    let running = Running::start_on(&Case::of(&driver), shared).await;
+    running.store("first", None).await;
+    running.store("second", None).await;
+    let status = running.handle.status();
+    assert!(status.ready && status.not_ready.is_empty());
+    assert_eq!((status.backbone.driver, status.backbone.topics.len()), ("embedded", 2));
+    let lags: Vec<_> = status.lag.iter().map(|lag| (lag.destination.as_str(), lag.pins)).collect();
+    assert_eq!(lags, [("route/out", true), ("unrouted", false)]);
+    assert_eq!(status.lag[0].behind, 2);
+    let metrics = running.handle.render_metrics();
+    assert!(metrics.contains("cursor_lag{cursor=\"app.route.out\",destination=\"route/out\"} 2"), "{metrics}");
+
+    log.fail_with("the broker is away");
+    let status = running.handle.status();
+    assert!(!status.ready);
+    let [why] = &status.not_ready[..] else { panic!("{:?}", status.not_ready) };
+    assert!(why.starts_with("log: ") && why.contains("the broker is away"), "{why}");
+}

@@ -257,6 +257,9 @@ pub trait Scan: Send {
 pub struct LogState {
     /// Whether it takes appends now; otherwise why not.
     pub unavailable: Option<String>,
+    /// The brokers that keep it, as `HOST:PORT`; none where it is on this machine's disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brokers: Vec<String>,
     /// Every topic partition with its bounds.
     pub partitions: Vec<PartitionState>,
     /// Every cursor.

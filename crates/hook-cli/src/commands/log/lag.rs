@@ -1,12 +1,8 @@
 //! `hook log lag`: how much waits for each destination.
 
-use std::collections::BTreeMap;
+use hook_runtime::lag::{self, Lag};
 
-use hook_core::names::CursorName;
-use hook_runtime::cursors as runtime;
-use serde::Serialize;
-
-use crate::{commands::cursors, context::Context, data_directory::Flag, exit::Exit, owner::fail, readers};
+use crate::{commands::cursors, context::Context, data_directory::Flag, exit::Exit, owner::fail};
 
 /// Show how many records each cursor of the contract has not done
 ///
@@ -18,41 +14,10 @@ pub struct Arguments {
     fail_above: Option<u64>,
 }
 
-/// A cursor as it is listed.
-#[derive(Serialize)]
-struct Lag {
-    cursor: CursorName,
-    /// Records that it has not done.
-    behind: u64,
-    /// Partitions in which there are some.
-    partitions_behind: u64,
-    /// The most in one partition: where it is about as much as in all, one key or one broker is slow.
-    most: u64,
-    /// Whether what it has not done is kept, however old it is.
-    pins: bool,
-}
-
 /// Looks and says.
 pub async fn run(context: &Context, flag: &Flag, arguments: &Arguments) -> Result<(), Exit> {
     let (state, plan) = cursors::look(context, flag).await?;
-    let pinning = runtime::pinning(&plan);
-    let states: BTreeMap<_, _> = state.cursors.iter().map(|cursor| (&cursor.name, cursor)).collect();
-    let lags: Vec<Lag> = readers::active(&plan)
-        .iter()
-        .filter_map(|reads| {
-            let cursor = states.get(&reads.name)?;
-            let places = state.partitions.iter();
-            let behind: Vec<u64> =
-                places.filter_map(|place| Some(readers::progress(cursor, place, Some(reads))?.behind)).collect();
-            Some(Lag {
-                cursor: reads.name.clone(),
-                behind: behind.iter().sum(),
-                partitions_behind: behind.iter().filter(|behind| **behind > 0).count() as u64,
-                most: behind.iter().copied().max().unwrap_or(0),
-                pins: pinning.contains(&reads.name),
-            })
-        })
-        .collect();
+    let lags = lag::of(&plan, &state);
     if context.output.is_json() {
         lags.iter().try_for_each(|lag| context.output.json(lag))?;
     } else if lags.is_empty() {
