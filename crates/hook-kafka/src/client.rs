@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     error::Error as StdError,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -128,7 +128,7 @@ impl Clients {
             Some(Sasl::OauthBearer { token_file }) => Some(token_file.clone()),
             _ => None,
         };
-        Context { health: self.health.clone(), clock: Arc::clone(&self.clock), token_file }
+        Context { health: self.health.clone(), clock: Arc::clone(&self.clock), token_file, witness: None }
     }
 
     /// What all clients have in common.
@@ -299,13 +299,81 @@ pub(crate) struct Context {
     health: Health,
     clock: SharedClock,
     token_file: Option<PathBuf>,
+    witness: Option<Witness>,
+}
+
+impl Context {
+    /// The same, whose errors and lines somebody remembers.
+    pub(crate) fn seen_by(self, witness: Witness) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+}
+
+/// Remembers what has happened on the connections of a client: it is told nowhere else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Witness {
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    errors: Vec<(RDKafkaErrorCode, String)>,
+    /// The newest version of each question that a broker answers.
+    versions: BTreeMap<String, i16>,
+}
+
+/// So many errors are remembered at most.
+const MOST_ERRORS: usize = 100;
+
+impl Witness {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_error(&self, code: RDKafkaErrorCode, reason: &str) {
+        let mut seen = self.seen();
+        if seen.errors.len() < MOST_ERRORS {
+            seen.errors.push((code, reason.to_owned()));
+        }
+    }
+
+    /// Reads lines such as `… ApiKey TxnOffsetCommit (28) Versions 0..5`.
+    pub(crate) fn note_line(&self, line: &str) {
+        let Some((name, rest)) = line.split_once("ApiKey ").and_then(|(_, rest)| rest.split_once(' ')) else { return };
+        let newest = rest.rsplit_once("..").and_then(|(_, newest)| newest.trim().parse().ok());
+        if let Some(newest) = newest {
+            self.seen().versions.insert(name.to_owned(), newest);
+        }
+    }
+
+    pub(crate) fn errors(&self) -> Vec<(RDKafkaErrorCode, String)> {
+        self.seen().errors.clone()
+    }
+
+    pub(crate) fn has_versions(&self) -> bool {
+        !self.seen().versions.is_empty()
+    }
+
+    pub(crate) fn version_of(&self, question: &str) -> Option<i16> {
+        self.seen().versions.get(question).copied()
+    }
+}
+
+/// What librdkafka warns of and mends by itself: at every start the coordinator of transactions is asked before it is ready.
+fn is_mended(facility: &str, message: &str) -> bool {
+    facility == "GETPID" && message.contains("retrying")
 }
 
 impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if let Some(witness) = &self.witness {
+            witness.note_line(message);
+            return;
+        }
         match level {
+            RDKafkaLogLevel::Warning if is_mended(facility, message) => debug!(facility, message, "librdkafka"),
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
@@ -319,6 +387,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.health.set(Some(format!("no broker answers: {reason}")));
+        }
+        if let (Some(witness), Some(code)) = (&self.witness, error.rdkafka_error_code()) {
+            witness.note_error(code, reason);
         }
         debug!(%error, reason, "kafka client");
     }
@@ -377,6 +448,15 @@ mod tests {
         for wrong in ["", "e30", "e30.e30.", "e30.!.x"] {
             assert!(Claims::of(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_mended_by_itself_is_no_warning() {
+        let line = "[thrd:main]: Failed to acquire transactional PID from broker TxnCoordinator/1: Broker: Coordinator load \
+                    in progress: retrying";
+        assert!(is_mended("GETPID", line));
+        assert!(!is_mended("GETPID", "[thrd:main]: Fatal error: Broker: Transactional Id authorization failed"));
+        assert!(!is_mended("FAIL", line));
     }
 
     #[test]

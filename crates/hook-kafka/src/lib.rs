@@ -20,6 +20,7 @@
 //! | `copies`, `restore` | what the relay remembers of events, and how that comes back |
 //! | `read`, `scan` | single records; once through |
 //! | `log` | [`KafkaLog`]: the port |
+//! | [`operate`] | what an operator asks of a cluster, without a log |
 //! | [`adapters`] | the drivers through which events go to and come from topics that are not ours |
 
 pub mod adapters;
@@ -32,6 +33,7 @@ mod error;
 mod log;
 mod marks;
 mod names;
+pub mod operate;
 mod produce;
 mod read;
 mod refresh;

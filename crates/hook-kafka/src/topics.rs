@@ -146,7 +146,7 @@ fn admin(clients: &Clients) -> KafkaResult<AdminClient<Context>> {
 }
 
 /// Makes a topic by its name on the cluster; one that exists already is as good.
-async fn create(
+pub(crate) async fn create(
     clients: &Clients,
     name: &str,
     partitions: u32,

@@ -8,9 +8,13 @@ use hook_core::problem::{Code, Problem, codes};
 
 #[cfg(feature = "kafka")]
 mod open;
+#[cfg(feature = "kafka")]
+mod operate;
 
 #[cfg(feature = "kafka")]
 pub use open::open;
+#[cfg(feature = "kafka")]
+pub use operate::{cluster, groups};
 
 /// Whether this build has the log on Kafka.
 pub const IS_BUILT: bool = cfg!(feature = "kafka");
@@ -31,6 +35,8 @@ pub enum Purpose<'a> {
     },
     /// A question, which makes nothing.
     Question,
+    /// A look at the cluster, for everything that the contract needs there.
+    Operate,
 }
 
 /// How the log on Kafka is reached, where that is the log of a plan.
@@ -96,5 +102,14 @@ pub async fn open(
     _: &hook_core::secret::Secrets,
     _: &hook_core::clock::SharedClock,
 ) -> Result<std::sync::Arc<dyn hook_core::ports::log::Log>, Box<Problem>> {
+    Err(Box::new(without_kafka(&[])))
+}
+
+/// A build without it says so.
+#[cfg(not(feature = "kafka"))]
+pub async fn groups(
+    _: (&Kafka, &Plan),
+    _: &hook_core::secret::Secrets,
+) -> Result<Vec<crate::commands::log::groups::Group>, Box<Problem>> {
     Err(Box::new(without_kafka(&[])))
 }

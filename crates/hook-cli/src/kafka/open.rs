@@ -31,10 +31,15 @@ pub async fn open(
     Ok(Arc::new(log))
 }
 
-fn settings((kafka, plan): (&Kafka, &Plan), purpose: Purpose<'_>, secrets: &Secrets) -> Result<Settings, Box<Problem>> {
+pub(super) fn settings(
+    (kafka, plan): (&Kafka, &Plan),
+    purpose: Purpose<'_>,
+    secrets: &Secrets,
+) -> Result<Settings, Box<Problem>> {
     let (instance, consumers, is_question) = match purpose {
         Purpose::Run { roles, instance } => (instance, consumers(plan, roles), false),
         Purpose::Question => (None, 1, true),
+        Purpose::Operate => (None, 1, false),
     };
     Ok(Settings {
         namespace: kafka.namespace.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -62,8 +67,12 @@ fn settings((kafka, plan): (&Kafka, &Plan), purpose: Purpose<'_>, secrets: &Secr
 
 /// Where the relay runs it removes copies.
 fn deduplication(plan: &Plan, purpose: Purpose<'_>) -> Option<Deduplication> {
-    let Purpose::Run { roles, .. } = purpose else { return None };
-    let is_relay = plan.relay.is_some() && roles.contains(&Role::Relay);
+    let is_wanted = match purpose {
+        Purpose::Run { roles, .. } => roles.contains(&Role::Relay),
+        Purpose::Operate => true,
+        Purpose::Question => false,
+    };
+    let is_relay = plan.relay.is_some() && is_wanted;
     is_relay.then(|| Deduplication::of(plan.relay_cursor()))
 }
 
@@ -130,7 +139,7 @@ fn secret(name: &EnvName, secrets: &Secrets) -> Result<Secret, Box<Problem>> {
     })
 }
 
-fn not_opened(error: &OpenError) -> Box<Problem> {
+pub(super) fn not_opened(error: &OpenError) -> Box<Problem> {
     let (code, help) = match error {
         OpenError::Settings(_) => (&codes::KAFKA_SETTINGS, "`hook config show` says who set which value"),
         OpenError::Unreachable { .. } => (

@@ -300,3 +300,24 @@ fn a_file_that_is_wrong_is_refused_with_its_line_and_changes_nothing() {
         assert!(!home.path("data").exists(), "{name}");
     }
 }
+
+#[test]
+fn groups_say_which_cursors_the_process_reads_with() {
+    let home = home();
+    let mut pipeline = home.start("up --instance-id mine");
+    deliver(&home, &pipeline, 0, 1);
+    let groups = || -> Vec<Value> { home.run("log groups --json").ok().lines() };
+    let members = |groups: &[Value]| -> Vec<(String, usize)> {
+        let of = |group: &Value| (text(group, "/cursor").to_owned(), group["members"].as_array().unwrap().len());
+        groups.iter().map(of).collect()
+    };
+    let all = |count| ["tested.core-to-all.file", "tested.relay", "tested.unrouted"].map(|name| (name.into(), count));
+    let running = groups();
+    assert_eq!(members(&running), all(1));
+    assert_eq!(text(&running[0], "/members/0/instance"), "mine");
+    assert_eq!(running[0]["members"][0]["partitions"], json!([{ "topic": "webhooks.core", "partition": 0 }]));
+    assert!(running.iter().all(|group| group["state"] == "stable" && group["unread"] == json!([])), "{running:?}");
+    assert!(pipeline.terminate().success());
+    assert_eq!(members(&groups()), all(0));
+    assert!(home.run("log groups").ok().stdout.contains("empty"));
+}

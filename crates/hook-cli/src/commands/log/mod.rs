@@ -5,13 +5,14 @@
 //! | [`stat`] | what there is, and how long it is kept |
 //! | [`verify`] | whether every byte is right |
 //! | [`repair`] | what a damage costs, and how the log opens again |
-//! | [`topics`], [`lag`] | what is in each topic, and how much of it waits for whom; on either log |
+//! | [`topics`], [`groups`], [`lag`] | what is in each topic, who reads it, and how much of it waits for whom; on either log |
 //! | [`export`], [`import`] | records as JSON lines; `file` holds the first and the last line |
 //! | `findings` | a damage as people read it |
 
 pub mod export;
 mod file;
 mod findings;
+pub mod groups;
 pub mod import;
 pub mod lag;
 pub mod repair;
@@ -33,7 +34,7 @@ use crate::{
 
 /// The log: what is in it, how far it has been read, whether it is sound, out of it and into it
 ///
-/// `topics`, `cursors` and `lag` answer for either log, the others for the embedded one. `verify` and `repair` need no log that opens; with --data-dir they need no contract either.
+/// `topics`, `cursors`, `groups` and `lag` answer for either log, the others for the embedded one. `verify` and `repair` need no log that opens; with --data-dir they need no contract either.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -48,6 +49,7 @@ enum Question {
     /// List every cursor with its place in each topic: the same as `hook cursors list`
     Cursors,
     Topics(topics::Arguments),
+    Groups(groups::Arguments),
     Lag(lag::Arguments),
     Verify(verify::Arguments),
     Repair(repair::Arguments),
@@ -62,6 +64,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         Question::Stat(_) => block_on(context, stat::run(context, flag)),
         Question::Cursors => block_on(context, cursors::list(context, flag)),
         Question::Topics(_) => block_on(context, topics::run(context, flag)),
+        Question::Groups(arguments) => block_on(context, groups::run(context, flag, arguments)),
         Question::Lag(arguments) => block_on(context, lag::run(context, flag, arguments)),
         Question::Verify(_) => verify::run(context, flag),
         Question::Repair(arguments) => repair::run(context, flag, arguments),
@@ -86,7 +89,7 @@ fn embedded(context: &Context, located: Located) -> Result<Located, Exit> {
         None => Ok(located),
         Some(_) => Err(fail(
             context,
-            "the log of this contract is on Kafka, which has no files here: `hook log topics`, `cursors` and `lag` answer \
+            "the log of this contract is on Kafka, which has no files here: `hook log topics`, `cursors`, `groups` and `lag` answer \
              for it; for an embedded log name its --data-dir",
         )),
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hook_admin::socket::Client;
-use hook_contract::plan::{Plan, Role};
+use hook_contract::plan::{Kafka, Plan, Role};
 use hook_core::secret::{SecretStore, Secrets};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     data_directory::{self, Flag},
     exit::Exit,
+    kafka,
     load::{self, Loaded},
     owner::block_on,
     secretless,
@@ -29,7 +30,8 @@ const SYNCS: usize = 16;
 
 /// Is everything there that the contract needs to run here?
 ///
-/// Checks the contract, the environment, the data directory, the addresses and the destinations. Delivers nothing.
+/// Checks the contract, the environment, the log (the data directory, or what `hook infra broker check` looks at), the
+/// addresses and the destinations. Delivers nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -81,7 +83,10 @@ async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Resu
     checks.extend(secretless::find(&plan, &*secrets).into_iter().map(|found| {
         Check::new(found.variables, Err(format!("not set; source {} answers 401 to everything", found.source)))
     }));
-    checks.push(Check::new("data directory", disk(&directory)));
+    match kafka::of(&plan) {
+        Some(settings) => checks.extend(brokers(settings, &plan, &secrets).await),
+        None => checks.push(Check::new("data directory", disk(&directory))),
+    }
     for adapter in &plan.serve.adapters {
         for claim in adapter.driver.claims() {
             let opened = TcpListener::bind(claim.address).await;
@@ -120,6 +125,32 @@ fn variables(plan: &Plan, secrets: &Arc<dyn SecretStore>) -> Vec<Check> {
         Check::new(requirement.name.to_string(), result)
     };
     plan.environment.iter().map(check).collect()
+}
+
+/// Whether the cluster is fit for the log. A warning is no failure.
+#[cfg(feature = "kafka")]
+async fn brokers(settings: &Kafka, plan: &Plan, secrets: &Secrets) -> Vec<Check> {
+    use hook_kafka::operate::{Finding, Verdict};
+    let cluster = match kafka::cluster((settings, plan), secrets) {
+        Ok(cluster) => cluster,
+        Err(problem) => return vec![Check::new("kafka", Err(format!("{}; {}", problem.message, problem.help)))],
+    };
+    let check = |Finding { check, verdict, detail, remedy }| {
+        let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        let result = match verdict {
+            Verdict::Failed => Err(format!("{detail}{remedy}")),
+            Verdict::Ok | Verdict::Unknown => Ok(detail),
+            Verdict::Warning => Ok(format!("{detail} (warning{remedy})")),
+        };
+        Check::new(format!("kafka: {check}"), result)
+    };
+    cluster.check(&hook_runtime::cursors::active(plan)).await.into_iter().map(check).collect()
+}
+
+/// A build without it has refused the contract before.
+#[cfg(not(feature = "kafka"))]
+async fn brokers(_: &Kafka, _: &Plan, _: &Secrets) -> Vec<Check> {
+    Vec::new()
 }
 
 /// Whether the log could be kept there, and how long a durable write takes.

@@ -4,33 +4,55 @@ use std::time::{Duration, Instant};
 
 use hook_admin::query;
 use hook_contract::plan::Role;
-use hook_core::event::EventId;
+use hook_core::{event::EventId, ports::log::LogError};
 use reqwest::StatusCode;
 use serde::Serialize;
+use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
     context::Context,
     exit::Exit,
+    kafka,
     lab::{
-        Lab, sample,
+        Lab, On, sample,
         sender::{self, Webhook},
     },
+    load,
     output::millis,
     owner::{self, fail},
 };
 
+/// Between two looks where the first has failed.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long an event may take to where it goes.
 const ARRIVAL: Duration = Duration::from_secs(10);
+/// The same where groups are formed first, and whoever leads them waits for members.
+const ARRIVAL_ON_KAFKA: Duration = Duration::from_secs(60);
 
 /// Run a role with a signed event, end to end, on this machine
 ///
-/// Uses free ports, throw-away secrets and a temporary log; touches nothing of a pipeline that runs.
+/// Uses free ports, throw-away secrets and a log of its own; touches nothing of a pipeline that runs. On Kafka its log is a
+/// namespace of its own on the contract's cluster (`smoke-…`, behind the contract's own), which is removed at the end: this
+/// user must be allowed to make and to delete topics and groups there.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The role
     #[arg(value_enum)]
     role: RoleName,
+
+    /// The log [default: that of the contract; embedded where there is no contract that can be read]
+    #[arg(long, value_enum, value_name = "LOG")]
+    log: Option<LogName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum LogName {
+    /// An embedded log in a temporary directory
+    Embedded,
+    /// A namespace of its own on the contract's cluster
+    Kafka,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
@@ -47,6 +69,7 @@ enum RoleName {
 #[derive(Serialize)]
 struct Report {
     role: RoleName,
+    log: LogName,
     ok: bool,
     event_id: String,
     took_ms: f64,
@@ -56,7 +79,9 @@ struct Report {
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|error| fail(context, &format!("could not start the async runtime: {error}")))?;
-    let report = runtime.block_on(smoke(context, arguments.role)).map_err(|reason| fail(context, &reason))?;
+    let (log, on) = choose(context, arguments.log)?;
+    let report =
+        runtime.block_on(smoke(context, arguments.role, (log, on))).map_err(|reason| fail(context, &reason))?;
     if context.output.is_json() {
         return context.output.json(&report);
     }
@@ -65,28 +90,77 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> 
         RoleName::Relay => "relay works: the event was bridged into the core topic",
         RoleName::Smash => "smash works: the event was delivered, and the receiver verified our signature",
     };
-    context.output.line(&format!("{what}  [{:.1} ms]", report.took_ms))
+    let on = match report.log {
+        LogName::Embedded => "",
+        LogName::Kafka => " on Kafka",
+    };
+    context.output.line(&format!("{what}  [{:.1} ms{on}]", report.took_ms))
 }
 
-async fn smoke(context: &Context, role: RoleName) -> Result<Report, String> {
+/// The log that was asked for, else that of the contract.
+fn choose(context: &Context, asked: Option<LogName>) -> Result<(LogName, On), Exit> {
+    if asked == Some(LogName::Embedded) {
+        return Ok((LogName::Embedded, On::Embedded));
+    }
+    let mut examined = load::examine(context);
+    if asked.is_none() && examined.plan.as_ref().is_none_or(|plan| kafka::of(plan).is_none()) {
+        return Ok((LogName::Embedded, On::Embedded));
+    }
+    examined.require_build();
+    let loaded = examined.into_loaded(context)?;
+    on_kafka(context, &loaded)
+}
+
+#[cfg(feature = "kafka")]
+fn on_kafka(context: &Context, loaded: &load::Loaded) -> Result<(LogName, On), Exit> {
+    let Some(settings) = kafka::of(&loaded.plan) else { return Err(no_kafka(context)) };
+    let on = On::kafka(settings, loaded.environment.clone()).map_err(|reason| fail(context, &reason))?;
+    Ok((LogName::Kafka, on))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn on_kafka(context: &Context, _: &load::Loaded) -> Result<(LogName, On), Exit> {
+    Err(no_kafka(context))
+}
+
+fn no_kafka(context: &Context) -> Exit {
+    fail(
+        context,
+        "nothing says where Kafka is: the log of this contract is the embedded one, and KAFKA_BROKERS is not set",
+    )
+}
+
+async fn smoke(context: &Context, role: RoleName, (log, on): (LogName, On)) -> Result<Report, String> {
     let roles: &[Role] = match role {
         RoleName::Serve => &[Role::Serve],
         RoleName::Relay => &[Role::Serve, Role::Relay],
         RoleName::Smash => &[Role::Serve, Role::Relay, Role::Smash],
     };
-    let lab = Lab::start(&context.catalog, roles).await?;
+    let lab = Lab::start_on(&context.catalog, roles, on).await?;
+    let arrival = match log {
+        LogName::Embedded => ARRIVAL,
+        LogName::Kafka => ARRIVAL_ON_KAFKA,
+    };
     let began = Instant::now();
-    let event_id = send(context, &lab).await?;
+    let arrived = arrive(context, &lab, role, arrival).await;
+    let took_ms = millis(began.elapsed());
+    let ended = lab.end().await;
+    let event_id = arrived?;
+    ended?;
+    Ok(Report { role, log, ok: true, event_id, took_ms })
+}
+
+/// Sends an event, and waits for it where it goes.
+async fn arrive(context: &Context, lab: &Lab, role: RoleName, most: Duration) -> Result<String, String> {
+    let event_id = send(context, lab).await?;
     match role {
-        RoleName::Serve => stored(&lab, &event_id, "webhooks.github").await?,
-        RoleName::Relay => stored(&lab, &event_id, "webhooks.core").await?,
+        RoleName::Serve => stored(lab, &event_id, "webhooks.github", most).await?,
+        RoleName::Relay => stored(lab, &event_id, "webhooks.core", most).await?,
         RoleName::Smash => {
-            lab.receiver.taken(&event_id, ARRIVAL).await.ok_or("the event did not arrive in time")?;
+            lab.receiver.taken(&event_id, most).await.ok_or("the event did not arrive in time")?;
         }
     }
-    let took_ms = millis(began.elapsed());
-    lab.end().await?;
-    Ok(Report { role, ok: true, event_id, took_ms })
+    Ok(event_id)
 }
 
 async fn send(context: &Context, lab: &Lab) -> Result<String, String> {
@@ -112,20 +186,29 @@ async fn send(context: &Context, lab: &Lab) -> Result<String, String> {
 }
 
 /// Waits until the event is in a topic.
-async fn stored(lab: &Lab, event_id: &str, topic: &str) -> Result<(), String> {
+async fn stored(lab: &Lab, event_id: &str, topic: &str, most: Duration) -> Result<(), String> {
     let handle = lab.pipeline.handle();
     let own = owner::own_topics(handle.plan());
     let id: EventId = event_id.parse().map_err(|error| format!("{error}"))?;
     let look = async {
         loop {
             let appended = handle.log().appended(own.events());
-            let events = query::event(handle.log(), &own, id).await.map_err(|error| error.to_string())?;
+            let events = match query::event(handle.log(), &own, id).await {
+                Ok(events) => events,
+                // The leader of a partition that was just made may not be known yet.
+                Err(LogError::Unavailable(reason)) => {
+                    debug!(reason, "looking again");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(error) => return Err(error.to_string()),
+            };
             if events.iter().any(|stored| stored.position.topic.as_str() == topic) {
                 return Ok(());
             }
             appended.await;
         }
     };
-    let found = tokio::time::timeout(ARRIVAL, look).await;
+    let found = tokio::time::timeout(most, look).await;
     found.unwrap_or_else(|_| Err(format!("the event did not reach {topic} in time")))
 }
