@@ -31,6 +31,12 @@ pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A record that is larger is refused. Topics that are made here take it.
 pub(crate) const MOST_RECORD: usize = 2 << 20;
 
+/// So many times what was fetched may be what is held of it.
+const UNPACKED: usize = 16;
+/// Bounds of what a broker answers a consumer at once.
+const LEAST_ANSWER: usize = 64 << 10;
+const MOST_ANSWER: usize = 1 << 20;
+
 const DURABLE: &str = "acknowledged means durable, on every replica that is in sync; leave it out";
 const ONCE: &str = "a record is written once, also when it is sent again; leave it out";
 const MARKED: &str = "hook marks what is done by itself, when a destination has it; leave it out";
@@ -224,6 +230,9 @@ impl Clients {
 
     fn consumer(&self, group: String) -> ClientConfig {
         let share = self.fetch_share();
+        // Brokers count compressed bytes, and what is held is unpacked: bodies shrink to a tenth and less. A larger record comes all
+        // the same, alone.
+        let answer = (share / UNPACKED).clamp(LEAST_ANSWER, MOST_ANSWER);
         let mut defaults = BTreeMap::from([
             ("fetch.queue.backoff.ms".to_owned(), "20".to_owned()),
             ("heartbeat.interval.ms".to_owned(), "3000".to_owned()),
@@ -240,9 +249,10 @@ impl Clients {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("queued.max.messages.kbytes", (share / 1024).max(1).to_string())
-            .set("fetch.message.max.bytes", share.clamp(1 << 16, 1 << 20).to_string())
-            .set("fetch.max.bytes", share.clamp(1 << 20, 50 << 20).to_string())
-            .set("message.max.bytes", (1 << 20).to_string());
+            .set("fetch.message.max.bytes", (answer / 2).to_string())
+            .set("fetch.max.bytes", answer.to_string())
+            // No answer may be bound below it.
+            .set("message.max.bytes", answer.to_string());
         config
     }
 
@@ -467,6 +477,7 @@ mod tests {
         assert_eq!(clients.fetch_share(), 2 << 20);
         let config = clients.member(&CursorName::new("app.route.out").unwrap());
         assert_eq!(config.get("queued.max.messages.kbytes"), Some("2048"));
+        assert_eq!(config.get("fetch.max.bytes"), Some("131072"), "an answer may unpack to all of the share");
     }
 
     #[test]
