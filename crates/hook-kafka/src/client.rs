@@ -441,7 +441,16 @@ pub(crate) type Reader = BaseConsumer<Context>;
 
 /// Makes a consumer without a group of its own.
 pub(crate) fn connect(config: &ClientConfig, context: Context) -> KafkaResult<Reader> {
-    config.create_with_context(context)
+    let reader = config.create_with_context(context)?;
+    serve(&reader);
+    Ok(reader)
+}
+
+/// Gives a consumer the token that it asks for, at the beginning and from time to time: it is served only when it is polled, and
+/// without a token no question reaches a broker.
+pub(crate) fn serve(reader: &Reader) {
+    // Nothing is assigned to it: what comes are errors of connections, which the context has seen.
+    let _ = reader.poll(Duration::ZERO);
 }
 
 #[cfg(test)]

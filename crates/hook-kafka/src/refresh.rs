@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, sync::watch};
 use tracing::debug;
 
 use crate::{
-    client::{Clients, Health, Reader},
+    client::{Clients, Health, Reader, serve},
     cluster::{self, Shape},
     cursors,
     produce::Producer,
@@ -122,6 +122,7 @@ impl Drop for Following {
 impl Refresh {
     /// Asks for everything once; the topics that there are.
     pub(crate) fn look(&self) -> KafkaResult<BTreeMap<TopicName, Shape>> {
+        serve(&self.asker);
         let (brokers, topics) = cluster::describe(&self.asker, &self.clients.names)?;
         self.view.set_brokers(brokers);
         self.view.set_partitions(cluster::bounds(&self.asker, &self.clients.names, &cluster::partitions_of(&topics))?);

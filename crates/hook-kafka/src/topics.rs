@@ -9,7 +9,7 @@ use hook_core::{
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     config::FromClientConfigAndContext,
-    error::{KafkaResult, RDKafkaErrorCode},
+    error::RDKafkaErrorCode,
 };
 use tracing::info;
 
@@ -18,7 +18,7 @@ use crate::{
     cluster::{self, PATIENCE, Shape},
     error::{TopicProblem, unavailable},
     names::Names,
-    settings::Deduplication,
+    settings::{Deduplication, Sasl},
     view::View,
 };
 
@@ -130,7 +130,7 @@ impl Topics {
 
     /// Forgets a group. Its members must have left.
     pub(crate) async fn delete_group(&self, group: &str) -> Result<(), RDKafkaErrorCode> {
-        let admin = admin(&self.clients).map_err(|_| RDKafkaErrorCode::Fail)?;
+        let admin = admin(&self.clients).map_err(|_| RDKafkaErrorCode::UnsupportedSASLMechanism)?;
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
         let answer = admin.delete_groups(&[group], &options).await;
         let code = |error: rdkafka::error::KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
@@ -141,8 +141,13 @@ impl Topics {
     }
 }
 
-fn admin(clients: &Clients) -> KafkaResult<AdminClient<Context>> {
-    AdminClient::from_config_and_context(&clients.base(&BTreeMap::new()), clients.context())
+/// A client that makes and deletes. It serves no questions for tokens.
+fn admin(clients: &Clients) -> Result<AdminClient<Context>, String> {
+    if matches!(clients.settings().security.sasl, Some(Sasl::OauthBearer { .. })) {
+        return Err("OAUTHBEARER does not let this client in to administer".to_owned());
+    }
+    let admin = AdminClient::from_config_and_context(&clients.base(&BTreeMap::new()), clients.context());
+    admin.map_err(|error| unavailable(error).to_string())
 }
 
 /// Makes a topic by its name on the cluster; one that exists already is as good.
@@ -153,7 +158,7 @@ pub(crate) async fn create(
     retention: Option<Duration>,
     cleanup: &str,
 ) -> Result<(), String> {
-    let admin = admin(clients).map_err(|error| unavailable(error).to_string())?;
+    let admin = admin(clients)?;
     let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
     let replication = TopicReplication::Fixed(i32::from(clients.settings().topics.replication));
     let (most, retention_ms) = (MOST_RECORD.to_string(), retention.map(|time| time.as_millis().to_string()));
