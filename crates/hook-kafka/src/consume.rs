@@ -81,7 +81,7 @@ struct Consuming<'a> {
     shared: &'a Arc<Shared>,
     view: &'a Arc<View>,
     topics: BTreeSet<TopicName>,
-    changed: watch::Receiver<u64>,
+    changed: watch::Receiver<()>,
     is_paused: bool,
     commit_at: Instant,
     renew_at: Instant,
@@ -89,7 +89,7 @@ struct Consuming<'a> {
 
 impl<'a> Consuming<'a> {
     fn new(consumer: &'a MemberConsumer, cursor: &'a Cursor, shared: &'a Arc<Shared>, view: &'a Arc<View>) -> Self {
-        let (mut changed, now) = (view.changed(), Instant::now());
+        let (mut changed, now) = (view.topics_changed(), Instant::now());
         changed.mark_changed();
         let (topics, is_paused) = (BTreeSet::new(), false);
         Self { consumer, cursor, shared, view, topics, changed, is_paused, commit_at: now, renew_at: now }

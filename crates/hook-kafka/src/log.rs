@@ -15,8 +15,8 @@ use hook_core::{
     clock::SharedClock,
     names::CursorName,
     ports::log::{
-        Append, Appended, Cursor, From, Log, LogError, LogState, NewRecord, Position, Record, Scan, Subscription,
-        TopicFilter,
+        Append, Appended, Commit, Cursor, DedupKey, From, Log, LogError, LogState, NewRecord, Position, Record, Scan,
+        Subscription, TopicFilter,
     },
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -170,15 +170,18 @@ impl KafkaLog {
         if self.is_closed.load(Ordering::Acquire) { Err(LogError::Closed) } else { Ok(()) }
     }
 
-    async fn append_batch(&self, batch: Append) -> Result<Appended, LogError> {
+    async fn store(&self, records: Vec<NewRecord>, dedup: Vec<DedupKey>) -> Result<Appended, LogError> {
         self.must_be_open()?;
-        let Append { records, commit, dedup, .. } = batch;
-        let Some(commit) = commit else {
-            let encoded = encode(&records, &dedup)?;
+        let encoded = encode(&records, &dedup)?;
+        if !self.topics.are_known(&records) {
             self.topics.ensure(&records).await?;
-            let sent = self.producer.send(&records, encoded);
-            return sent.await.map_err(|_| LogError::Closed)?.map(Appended::Stored);
-        };
+        }
+        let sent = self.producer.send(&records, encoded);
+        sent.await.map_err(|_| LogError::Closed)?.map(Appended::Stored)
+    }
+
+    async fn store_and_commit(&self, records: Vec<NewRecord>, commit: Commit) -> Result<Appended, LogError> {
+        self.must_be_open()?;
         self.must_exist(&commit.cursor).await?;
         self.topics.ensure(&records).await?;
         let subscription = self.running().subscriptions.get(&commit.cursor).map(|reading| Arc::clone(&reading.shared));
@@ -304,7 +307,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 impl Log for KafkaLog {
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Appended, LogError>> {
-        Box::pin(self.append_batch(batch))
+        let Append { records, commit, dedup, .. } = batch;
+        match commit {
+            // By far the most: its future is small.
+            None => Box::pin(self.store(records, dedup)),
+            Some(commit) => Box::pin(self.store_and_commit(records, commit)),
+        }
     }
 
     fn note(&self, record: NewRecord) {
@@ -385,13 +393,13 @@ impl Log for KafkaLog {
     }
 
     fn appended(&self, topics: TopicFilter) -> BoxFuture<'static, ()> {
-        let (view, mut changed) = (Arc::clone(&self.view), self.view.changed());
+        let (view, mut raised) = (Arc::clone(&self.view), self.view.ends_raised());
         let before = view.ends(&topics);
         let following = self.desk.follow();
         Box::pin(async move {
             let _following = following;
             while view.ends(&topics) <= before {
-                if changed.changed().await.is_err() {
+                if raised.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }

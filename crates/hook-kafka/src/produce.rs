@@ -34,6 +34,8 @@ pub(crate) struct Producer {
 
 /// What is told about a record that was sent.
 pub(crate) enum Report {
+    /// One by itself.
+    One { topic: TopicName, done: oneshot::Sender<Result<Vec<Position>, LogError>> },
     /// One of a batch.
     Part { batch: Arc<Batch>, index: usize, topic: TopicName },
     /// One that nobody waits for, but for those who wait that all of them are through.
@@ -111,15 +113,20 @@ impl Producer {
     pub(crate) fn send(
         &self,
         records: &[NewRecord],
-        encoded: Vec<Encoded>,
+        mut encoded: Vec<Encoded>,
     ) -> oneshot::Receiver<Result<Vec<Position>, LogError>> {
+        if let [record] = records
+            && let Some(encoded) = encoded.pop()
+        {
+            // Nearly every append is of one record: it needs nothing that counts.
+            let (done, answer) = oneshot::channel();
+            self.send_or_refuse(record, encoded, Box::new(Report::One { topic: record.topic.clone(), done }));
+            return answer;
+        }
         let (batch, answer) = Batch::new(records.len());
         for (index, (record, encoded)) in records.iter().zip(encoded).enumerate() {
             let report = Report::Part { batch: Arc::clone(&batch), index, topic: record.topic.clone() };
-            if let Err((error, report)) = self.send_one(record, &encoded, Box::new(report)) {
-                drop(report);
-                batch.report(index, Err(failed(&error, encoded.size)));
-            }
+            self.send_or_refuse(record, encoded, Box::new(report));
         }
         if records.is_empty() {
             batch.state.lock().unwrap_or_else(PoisonError::into_inner).answer();
@@ -127,18 +134,26 @@ impl Producer {
         answer
     }
 
+    /// Sends a record; one that is not taken is reported at once.
+    fn send_or_refuse(&self, record: &NewRecord, encoded: Encoded, report: Box<Report>) {
+        let size = encoded.size;
+        if let Err((error, report)) = self.send_one(record, encoded, report) {
+            report.tell(Err(failed(&error, size)));
+        }
+    }
+
     /// Sends a record that nobody waits for; `false` where there is no room.
     pub(crate) fn note(&self, record: &NewRecord, all: Arc<watch::Sender<()>>) -> bool {
         let report = Report::Note { topic: record.topic.clone(), _all: all };
-        self.send_one(record, &wire::encode(record, &[]), Box::new(report)).is_ok()
+        self.send_one(record, wire::encode(record, &[]), Box::new(report)).is_ok()
     }
 
-    fn send_one(&self, record: &NewRecord, encoded: &Encoded, report: Box<Report>) -> Result<(), Refused> {
+    fn send_one(&self, record: &NewRecord, mut encoded: Encoded, report: Box<Report>) -> Result<(), Refused> {
         let native = self.native();
-        match self.hand_over(&native, record, encoded, report) {
+        match self.hand_over(&native, record, &mut encoded, report) {
             Err((error, report)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
                 match self.replace(&native) {
-                    Ok(()) => self.hand_over(&self.native(), record, encoded, report),
+                    Ok(()) => self.hand_over(&self.native(), record, &mut encoded, report),
                     Err(error) => Err((error, report)),
                 }
             }
@@ -146,25 +161,29 @@ impl Producer {
         }
     }
 
+    /// Gives a record to librdkafka, which takes the headers where it takes the record.
     fn hand_over(
         &self,
         native: &ThreadedProducer<Reports>,
         record: &NewRecord,
-        encoded: &Encoded,
+        encoded: &mut Encoded,
         report: Box<Report>,
     ) -> Result<(), Refused> {
         let topic = self.names.topic(&record.topic);
         let mut message = BaseRecord::with_opaque_to(&topic, report)
             .payload(&encoded.value[..])
             .timestamp(encoded.timestamp_ms)
-            .headers(encoded.headers.clone());
+            .headers(encoded.headers.take().unwrap_or_default());
         if let Some(key) = &record.key {
             message = message.key(&key[..]);
         }
         if let Some(partition) = encoded.partition {
             message = message.partition(partition);
         }
-        native.send(message).map_err(|(error, message)| (error, message.delivery_opaque))
+        native.send(message).map_err(|(error, message)| {
+            encoded.headers = message.headers;
+            (error, message.delivery_opaque)
+        })
     }
 }
 
@@ -218,28 +237,42 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = Box<Report>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
-        let place = |topic: &TopicName, partition: i32, offset: i64| Position {
-            topic: topic.clone(),
-            partition: partition.unsigned_abs(),
-            offset: offset.unsigned_abs(),
+        let result = match result {
+            Ok(message) => {
+                let position = Position {
+                    topic: report.topic().clone(),
+                    partition: message.partition().unsigned_abs(),
+                    offset: message.offset().unsigned_abs(),
+                };
+                if self.is_visible_at_once {
+                    self.view.raise_end(&(position.topic.clone(), position.partition), position.offset + 1);
+                }
+                Ok(position)
+            }
+            Err((error, message)) => {
+                if matches!(*report, Report::Note { .. }) {
+                    self.view.drop_note();
+                }
+                Err(failed(error, message.payload_len() + message.key_len()))
+            }
         };
-        let raise = |position: &Position| {
-            if !self.is_visible_at_once {
-                return;
-            }
-            self.view.raise_end(&(position.topic.clone(), position.partition), position.offset + 1);
-        };
-        match (*report, result) {
-            (Report::Part { batch, index, topic }, Ok(message)) => {
-                let position = place(&topic, message.partition(), message.offset());
-                raise(&position);
-                batch.report(index, Ok(position));
-            }
-            (Report::Part { batch, index, .. }, Err((error, message))) => {
-                batch.report(index, Err(failed(error, message.payload_len() + message.key_len())));
-            }
-            (Report::Note { topic, .. }, Ok(message)) => raise(&place(&topic, message.partition(), message.offset())),
-            (Report::Note { .. }, Err(_)) => self.view.drop_note(),
+        report.tell(result);
+    }
+}
+
+impl Report {
+    fn topic(&self) -> &TopicName {
+        match self {
+            Self::One { topic, .. } | Self::Part { topic, .. } | Self::Note { topic, .. } => topic,
+        }
+    }
+
+    /// Tells whoever waits. Who has asked may have gone; the record stays.
+    fn tell(self, result: Result<Position, LogError>) {
+        match self {
+            Self::One { done, .. } => drop(done.send(result.map(|position| vec![position]))),
+            Self::Part { batch, index, .. } => batch.report(index, result),
+            Self::Note { .. } => {}
         }
     }
 }

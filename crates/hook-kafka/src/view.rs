@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use hook_core::{
@@ -31,7 +31,10 @@ pub struct Broker {
 /// What is known.
 pub(crate) struct View {
     state: Mutex<State>,
-    changed: watch::Sender<u64>,
+    /// The topics of the state's partitions: looked at for every append, which waits for nobody.
+    topics: RwLock<BTreeSet<TopicName>>,
+    topics_changed: watch::Sender<()>,
+    ends_raised: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -56,32 +59,59 @@ pub(crate) struct Bounds {
 
 impl View {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
+        Self {
+            state: Mutex::default(),
+            topics: RwLock::default(),
+            topics_changed: watch::Sender::new(()),
+            ends_raised: watch::Sender::new(()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes whenever an end or the set of topics has changed.
-    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Wakes whenever the set of topics has changed.
+    pub(crate) fn topics_changed(&self) -> watch::Receiver<()> {
+        self.topics_changed.subscribe()
     }
 
-    fn publish(&self) {
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    /// Wakes whenever an end has changed. Ask for it before you look at the ends.
+    pub(crate) fn ends_raised(&self) -> watch::Receiver<()> {
+        self.ends_raised.subscribe()
+    }
+
+    /// Tells of an end. Whoever asks later has seen it: ends are read under the lock under which this one was written.
+    fn tell_ends(&self) {
+        if self.ends_raised.receiver_count() > 0 {
+            self.ends_raised.send_replace(());
+        }
+    }
+
+    /// Takes over which topics there are, and tells of it.
+    fn tell_topics(&self, state: MutexGuard<'_, State>) {
+        let topics = state.partitions.keys().map(|(topic, _)| topic.clone()).collect();
+        *self.topics.write().unwrap_or_else(PoisonError::into_inner) = topics;
+        drop(state);
+        self.topics_changed.send_replace(());
+        self.tell_ends();
     }
 
     /// Records below `end` are known to be durable.
     pub(crate) fn raise_end(&self, partition: &Partition, end: u64) {
         let mut state = self.state();
-        let bounds = state.partitions.entry(partition.clone()).or_default();
-        if bounds.end >= end {
-            return;
+        match state.partitions.get_mut(partition) {
+            Some(bounds) if bounds.end >= end => {}
+            Some(bounds) => {
+                bounds.end = end;
+                drop(state);
+                self.tell_ends();
+            }
+            None => {
+                state.partitions.insert(partition.clone(), Bounds { start: 0, end });
+                self.tell_topics(state);
+            }
         }
-        bounds.end = end;
-        drop(state);
-        self.publish();
     }
 
     /// Takes what the cluster has answered. What was appended in the meantime is kept.
@@ -97,9 +127,15 @@ impl View {
         if state.partitions == merged {
             return;
         }
+        let has_others = !state.partitions.keys().eq(merged.keys());
         state.partitions = merged;
-        drop(state);
-        self.publish();
+        match has_others {
+            true => self.tell_topics(state),
+            false => {
+                drop(state);
+                self.tell_ends();
+            }
+        }
     }
 
     /// Notes a topic that was just made.
@@ -108,12 +144,11 @@ impl View {
         for partition in 0..partitions {
             state.partitions.entry((topic.clone(), partition)).or_default();
         }
-        drop(state);
-        self.publish();
+        self.tell_topics(state);
     }
 
     pub(crate) fn knows(&self, topic: &TopicName) -> bool {
-        self.state().partitions.range((topic.clone(), 0)..).next().is_some_and(|((found, _), _)| found == topic)
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).contains(topic)
     }
 
     pub(crate) fn bounds(&self, partition: &Partition) -> Option<Bounds> {

@@ -38,7 +38,8 @@ const FRAME: usize = 128;
 /// A value, and the Kafka headers beside it.
 pub(crate) struct Encoded {
     pub(crate) value: Bytes,
-    pub(crate) headers: OwnedHeaders,
+    /// Until librdkafka has taken them.
+    pub(crate) headers: Option<OwnedHeaders>,
     pub(crate) timestamp_ms: i64,
     /// Where it goes; `None` where the key decides.
     pub(crate) partition: Option<i32>,
@@ -64,7 +65,7 @@ pub(crate) fn encode(record: &NewRecord, dedup: &[DedupKey]) -> Encoded {
     let key = record.key.as_ref().map_or(0, Bytes::len);
     let size = value.len() + record.header.len() + key + FRAME;
     // librdkafka takes 0 for the time at which it sends.
-    Encoded { value, headers, timestamp_ms: record.time.as_millisecond().max(1), partition: None, size }
+    Encoded { value, headers: Some(headers), timestamp_ms: record.time.as_millisecond().max(1), partition: None, size }
 }
 
 /// The fields of an event's header, as they stand in it. `EventEnvelope` has the same, and the payload before `meta`.
@@ -106,6 +107,12 @@ fn enveloped(header: &[u8], body: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
         return None;
     }
     let mut out = Vec::with_capacity(body.len() + header.len() + 64);
+    if let Some(gap) = gap(header) {
+        out.extend_from_slice(&header[..gap]);
+        let body = write_payload(body, &mut out);
+        out.extend_from_slice(&header[gap..]);
+        return Some((out, body));
+    }
     if let Ok(event) = serde_json::from_slice::<EventFields<'_>>(header) {
         let body = event.write(body, &mut out);
         return Some((out, body));
@@ -126,6 +133,30 @@ fn enveloped(header: &[u8], body: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
     Some((out, body))
 }
 
+/// Where the payload goes in an event's header as we write it: before `meta`, or before the end. `None` where the header looks
+/// otherwise; then it is parsed. Every event passes here, and what is made of it is the same.
+fn gap(header: &[u8]) -> Option<usize> {
+    const FIELDS: [&[u8]; 4] = [b"{\"id\":\"", b",\"source\":\"", b",\"event_type\":\"", b",\"received_at\":\""];
+    let mut at = 0;
+    for field in FIELDS {
+        let value = header.get(at..)?.strip_prefix(field)?;
+        let end = value.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if value[end] == b'\\' {
+            return None;
+        }
+        at += field.len() + end + 1;
+    }
+    let rest = &header[at..];
+    (rest == b"}" || (rest.starts_with(b",\"meta\":{") && rest.ends_with(b"}}"))).then_some(at)
+}
+
+fn write_payload(body: &[u8], out: &mut Vec<u8>) -> Range<usize> {
+    out.extend_from_slice(b",\"payload\":");
+    let start = out.len();
+    out.extend_from_slice(body);
+    start..out.len()
+}
+
 impl EventFields<'_> {
     fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Range<usize> {
         let fields = [
@@ -135,15 +166,12 @@ impl EventFields<'_> {
             (",\"received_at\":", self.received_at),
         ];
         write(&fields, out);
-        out.extend_from_slice(b",\"payload\":");
-        let start = out.len();
-        out.extend_from_slice(body);
-        let end = out.len();
+        let body = write_payload(body, out);
         if let Some(meta) = self.meta {
             write(&[(",\"meta\":", meta)], out);
         }
         out.push(b'}');
-        start..end
+        body
     }
 }
 
@@ -183,8 +211,12 @@ pub(crate) fn dedup(message: &BorrowedMessage<'_>) -> Vec<DedupKey> {
 }
 
 fn dedup_text(keys: &[DedupKey]) -> Vec<u8> {
-    let each = |key: &DedupKey| [&key.digest[..], &key.expires_at.as_millisecond().to_be_bytes()].concat();
-    keys.iter().flat_map(each).collect()
+    let mut text = Vec::with_capacity(keys.len() * DEDUP_KEY);
+    for key in keys {
+        text.extend_from_slice(&key.digest);
+        text.extend_from_slice(&key.expires_at.as_millisecond().to_be_bytes());
+    }
+    text
 }
 
 fn dedup_keys(text: &[u8]) -> Vec<DedupKey> {
@@ -286,6 +318,28 @@ mod tests {
         bare.header.meta = Meta::default();
         let record = bare.to_record(topic());
         assert_eq!(enveloped(&record.header, &record.body).unwrap().0, bare.to_json(Layout::Verbatim));
+    }
+
+    #[test]
+    fn a_header_that_looks_otherwise_makes_the_same_value() {
+        let event = event("{\"n\":1}");
+        let (header, body) = (event.to_record(topic()).header, Bytes::from_static(b"{\"n\":1}"));
+        assert!(gap(&header).is_some());
+        let text = String::from_utf8(header.to_vec()).unwrap();
+        let others =
+            [text.replace("{\"id\"", "{ \"id\""), text.replace("github", "gith\\u0075b"), text.replace("}}", "} }")];
+        for other in others {
+            assert_ne!(other, text);
+            assert_eq!(gap(other.as_bytes()), None, "{other}");
+            let (value, place) = enveloped(other.as_bytes(), &body).unwrap();
+            assert_eq!(&value[place], b"{\"n\":1}");
+            let parsed: serde_json::Value = serde_json::from_slice(&value).unwrap();
+            let expected: serde_json::Value = serde_json::from_slice(&event.to_json(Layout::Verbatim)).unwrap();
+            assert_eq!(parsed, expected);
+        }
+        for cut in 0..header.len() {
+            assert_eq!(gap(&header[..cut]), None, "{cut}");
+        }
     }
 
     #[test]
