@@ -18,7 +18,17 @@ pub(crate) enum LogUnderTest {
 }
 
 /// The variables that say how the broker is reached.
-const VARIABLES: [&str; 3] = ["KAFKA_BROKERS", "KAFKA_SECURITY_PROTOCOL", "KAFKA_ALLOW_PLAINTEXT"];
+const VARIABLES: [&str; 9] = [
+    "KAFKA_BROKERS",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_ALLOW_PLAINTEXT",
+    "KAFKA_TLS_CA",
+    "KAFKA_TLS_CERT",
+    "KAFKA_TLS_KEY",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+];
 
 static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 
