@@ -24,6 +24,7 @@ struct Head {
     /// Where the body begins, and where it ends.
     body: std::ops::Range<usize>,
     keeps_alive: bool,
+    asks_to_wait: bool,
 }
 
 /// An answer whose body has been received.
@@ -35,6 +36,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Whether another request may follow on this connection.
     pub keeps_alive: bool,
+    /// Whether it says when to come again: `retry-after`.
+    pub asks_to_wait: bool,
 }
 
 impl Connection {
@@ -61,8 +64,8 @@ impl Connection {
                 break;
             }
         }
-        let Head { status, body, keeps_alive } = known.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Answer { status, body: &self.received[body], keeps_alive })
+        let Head { status, body, keeps_alive, asks_to_wait } = known.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Answer { status, body: &self.received[body], keeps_alive, asks_to_wait })
     }
 }
 
@@ -77,7 +80,8 @@ fn read_head(received: &[u8]) -> io::Result<Option<Head>> {
     let length = header("content-length").and_then(|length| std::str::from_utf8(length.value).ok()?.parse().ok());
     let length: usize = length.ok_or_else(|| invalid("the answer does not say how long it is"))?;
     let keeps_alive = !header("connection").is_some_and(|value| value.value.eq_ignore_ascii_case(b"close"));
-    Ok(Some(Head { status: answer.code.unwrap_or_default(), body: begin..begin + length, keeps_alive }))
+    let asks_to_wait = header("retry-after").is_some();
+    Ok(Some(Head { status: answer.code.unwrap_or_default(), body: begin..begin + length, keeps_alive, asks_to_wait }))
 }
 
 #[cfg(test)]
@@ -92,6 +96,9 @@ mod tests {
         }
         let head = read_head(whole).unwrap().unwrap();
         assert_eq!((head.status, &whole[head.body], head.keeps_alive), (202, &b"{}"[..], false));
+        assert!(!head.asks_to_wait);
+        let later = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\ncontent-length: 0\r\n\r\n";
+        assert!(read_head(later).unwrap().unwrap().asks_to_wait);
     }
 
     #[test]

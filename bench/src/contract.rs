@@ -13,7 +13,7 @@ pub const PATH: &str = "/webhook/github";
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Its id.
-    pub id: &'static str,
+    pub id: String,
     /// Where it listens.
     pub address: SocketAddr,
     /// More keys of its adapter, as they stand in a contract.
@@ -22,8 +22,8 @@ pub struct Destination {
 
 impl Destination {
     /// A destination with the settings that a contract has by default.
-    pub fn new(id: &'static str, address: SocketAddr) -> Self {
-        Self { id, address, settings: String::new() }
+    pub fn new(id: impl Into<String>, address: SocketAddr) -> Self {
+        Self { id: id.into(), address, settings: String::new() }
     }
 }
 

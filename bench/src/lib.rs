@@ -8,6 +8,7 @@
 //! Every event carries a [`Mark`](mark::Mark): the sink knows from it alone whether an event came twice, in order, and how
 //! long after it was sent. Nothing has to be looked up, so that the tools stay cheap beside what they measure.
 
+pub mod brokers;
 pub mod connection;
 pub mod contract;
 pub mod error;

@@ -14,7 +14,7 @@ use hook_bench::error::Error;
 use serde::Serialize;
 
 use crate::{
-    cases::{isolation, options::Common, outage, poison, scaling},
+    cases::{isolation, kafka, options::Common, outage, poison, scaling},
     machine::Machine,
     report::Report,
 };
@@ -43,7 +43,9 @@ enum Case {
     Outage(outage::Options),
     /// What do poisoned keys cost the others?
     Poison(poison::Options),
-    /// Every measurement but the isolation: the table, scaling, outage, poison; half an hour
+    /// The log on Kafka: its part of a bare producer's speed, and memory with twenty destinations; starts a broker
+    Kafka(kafka::Options),
+    /// Every measurement but the isolation and Kafka: the table, scaling, outage, poison; half an hour
     Results(results::Options),
     /// Is a good destination held up by a dead and a slow one beside it?
     Isolation(isolation::Arguments),
@@ -79,6 +81,10 @@ fn main() -> ExitCode {
         Case::Poison(options) => run(async {
             let found = poison::measure(&options).await?;
             show_one(&options.common, &found, &found.to_markdown())
+        }),
+        Case::Kafka(options) => run(async {
+            let found = kafka::measure(&options).await?;
+            print(&found, &found.to_markdown(), options.common.json, options.common.write.as_deref())
         }),
         Case::Results(options) => run(async {
             let results = results::measure(&options).await;

@@ -38,9 +38,10 @@ pub struct Shape<'a> {
 #[derive(Clone)]
 pub struct Template {
     request: Vec<u8>,
-    /// Where the delivery id, the signature and the end of the body stand.
+    /// Where the delivery id, the signature, the body and its end stand.
     delivery: usize,
     signature: usize,
+    body: usize,
     tail: usize,
     /// The HMAC of the body up to its end.
     begun: Hmac<Sha256>,
@@ -72,10 +73,11 @@ impl Template {
         let signature = request.len();
         request.extend_from_slice(&[b'0'; HEX_SIGNATURE]);
         request.extend_from_slice(b"\r\n\r\n");
+        let body = request.len();
         request.extend_from_slice(head.as_bytes());
         let at = request.len();
         request.extend_from_slice(&tail);
-        Self { request, delivery, signature, tail: at, begun, scratch: Vec::with_capacity(256) }
+        Self { request, delivery, signature, body, tail: at, begun, scratch: Vec::with_capacity(256) }
     }
 
     /// The request of one event, signed.
@@ -92,6 +94,12 @@ impl Template {
         write_delivery(mark, &mut self.scratch);
         self.request[self.delivery..self.delivery + DELIVERY].copy_from_slice(&self.scratch);
         &self.request
+    }
+
+    /// The body of one event, as its request has it.
+    pub fn body(&mut self, mark: &Mark) -> &[u8] {
+        let body = self.body;
+        &self.fill(mark)[body..]
     }
 }
 
@@ -184,6 +192,7 @@ mod tests {
                 assert_eq!(body.len(), body_bytes);
                 assert_eq!(headers["content-length"], body_bytes.to_string());
                 assert_eq!(Mark::find(&body), Some(mark));
+                assert_eq!(template.body(&mark), body);
                 let secrets = [(0, Secret::new(SECRET))];
                 let now = Timestamp::now();
                 let request = SignedRequest { headers: &headers, url: "/", body: &body, secrets: &secrets, now };

@@ -65,7 +65,7 @@ pub(crate) async fn loaded(scale: &Scale) -> Result<EndToEnd, Error> {
 /// To several destinations. What is measured is the first; all must get everything.
 pub(crate) async fn loaded_to(scale: &Scale, sinks: &[Sink]) -> Result<EndToEnd, Error> {
     const IDS: [&str; 2] = ["out", "other"];
-    let destinations: Vec<_> = IDS.iter().zip(sinks).map(|(id, sink)| Destination::new(id, sink.address())).collect();
+    let destinations: Vec<_> = IDS.iter().zip(sinks).map(|(id, sink)| Destination::new(*id, sink.address())).collect();
     let sink = sinks.first().ok_or_else(|| Error::Unexpected("there is no destination".to_owned()))?;
     let home = scale.home(&destinations)?;
     let pipeline = home.start(Role::Up).await?;

@@ -6,6 +6,7 @@ pub(crate) mod end_to_end;
 pub(crate) mod fsync;
 pub(crate) mod ingest;
 pub(crate) mod isolation;
+pub(crate) mod kafka;
 pub(crate) mod options;
 pub(crate) mod outage;
 mod percentile;
