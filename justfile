@@ -20,19 +20,29 @@ run *arguments:
 test:
     cargo test --workspace
 
-# Every test that needs a Kafka broker, on one that is started for it. Needs Java 17 and, the first time, Maven.
+# Every test, also those that need a Kafka broker.
+test-all: test test-kafka
+
+# Every test that needs a Kafka broker, on one that is started for it and ends with it. Needs Java 17 and, the first time, Maven.
 test-kafka:
-    scripts/services up kafka
-    env $(scripts/services env kafka) cargo test --workspace --test 'kafka_*' --test 'adapters*' -- --ignored
+    #!/usr/bin/env bash
+    set -euo pipefail
+    trap 'scripts/services down kafka --name tests' EXIT
+    scripts/services up kafka --name tests
+    mapfile -t reached < <(scripts/services env kafka --name tests)
+    env "${reached[@]}" cargo test --workspace --test 'kafka_*' --test 'adapters*' -- --ignored
+    env "${reached[@]}" cargo test -p hook-cli --test pipeline-kafka -- --test-threads 4
 
 # What CI does, in the same order. Run it before a change is proposed.
 check:
     .ci/run
 
-# What CI does in short, in full: the real binary killed, starved, its disk filled, its clock stepped. Half an hour.
+# What CI does in short, in full: the real binary killed, starved, its disk filled, its clock stepped; three brokers killed, the
+# network to them broken. An hour. Needs Java 17 and, the first time, Maven.
 prove:
     cargo build --release -p hook-cli
     cargo run --release -p xtask -- faults --hook target/release/hook
+    cargo run --release -p xtask -- faults kafka --hook target/release/hook
     cargo test --release -p hook-log --test simulation -- --ignored --nocapture
 
 # The rules that no compiler knows: crate levels, forbidden words, codes, links, changelog fragments.

@@ -92,7 +92,7 @@ pub(super) async fn run(setup: &mut Setup, outcome: &mut Outcome) -> Result<(), 
         settle::everything_arrives(&load.ledger, &sink.arrivals, setup.patience()).await;
         let counts = load.ledger.compare(&sink.arrivals, |_| false);
         outcome.faults.extend(counts.complaints().into_iter().map(|fault| format!("{name}: {fault}")));
-        outcome.measure(name, format!("{} delivered, {} again", counts.delivered, counts.delivered_again));
+        outcome.measure(*name, format!("{} delivered, {} again", counts.delivered, counts.delivered_again));
     }
     outcome.measure("all had everything after", millis(revived.elapsed()));
     settle::everything_arrives_but(&load.ledger, &strict.arrivals, is_rejected, setup.patience()).await;

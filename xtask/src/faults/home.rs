@@ -1,4 +1,4 @@
-//! `hook up` as a process of its own, on a contract, a data directory and an environment of its own.
+//! `hook` as processes of its own, on a contract, a data directory and an environment of its own.
 
 use std::{
     ffi::OsString,
@@ -67,18 +67,25 @@ impl Home {
 
     /// Starts every role, and waits until it is ready.
     pub(super) async fn up(&self) -> Result<Pipeline, String> {
+        let running = self.start(&["up"]).await?;
+        let ingress = *running.listeners.first().ok_or("the pipeline listens nowhere")?;
+        Ok(Pipeline { ingress, took: running.took, running })
+    }
+
+    /// Starts what a command runs, such as one role, and waits until it is ready.
+    pub(super) async fn start(&self, arguments: &[&str]) -> Result<Running, String> {
         let (began, stderr) = (Instant::now(), self.path("stderr"));
         let log = File::options().create(true).append(true).open(&stderr);
         let log = log.map_err(|error| format!("no file for the logs: {error}"))?;
-        let mut command = self.command(&["up", "--json"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
+        let mut command = self.command(arguments);
+        let child = command.arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
         let child = child.map_err(|error| format!("hook could not be run: {error}"))?;
         let mut starting = Starting { child: Some(child) };
         let line = starting.first_line().await.map_err(|error| format!("{error}: {}", last_lines(&stderr)))?;
         let ready: Ready = serde_json::from_str(&line).map_err(|_| format!("hook did not become ready: {line}"))?;
-        let ingress = ready.listeners.first().ok_or("the pipeline listens nowhere")?.address;
         let child = starting.child.take().ok_or("the child is gone")?;
-        Ok(Pipeline { child, ingress, admin: ready.admin, took: began.elapsed() })
+        let listeners = ready.listeners.into_iter().map(|listener| listener.address).collect();
+        Ok(Running { child, listeners, admin: ready.admin, took: began.elapsed() })
     }
 
     /// Starts, and kills after so long, wherever the start has come to.
@@ -171,21 +178,21 @@ struct Listener {
     address: SocketAddr,
 }
 
-/// A pipeline that is ready. Dropped, it is killed.
-pub(super) struct Pipeline {
+/// A process that is ready. Dropped, it is killed.
+pub(super) struct Running {
     child: Child,
-    /// Where webhooks are taken.
-    pub(super) ingress: SocketAddr,
+    /// Where its adapters listen.
+    pub(super) listeners: Vec<SocketAddr>,
     admin: SocketAddr,
     /// From the start of the process to its ready line.
     pub(super) took: Duration,
 }
 
-impl Pipeline {
+impl Running {
     /// SIGKILL: no destructor, no flush.
     pub(super) fn kill(mut self) -> Result<(), String> {
         if let Ok(Some(status)) = self.child.try_wait() {
-            return Err(format!("the pipeline had ended by itself: {status}"));
+            return Err(format!("the process had ended by itself: {status}"));
         }
         self.child.kill().and_then(|()| self.child.wait()).map(drop).map_err(|error| error.to_string())
     }
@@ -201,7 +208,7 @@ impl Pipeline {
             }
             sleep(LOOK).await;
         }
-        Err(format!("the pipeline had not ended {within:?} after SIGTERM"))
+        Err(format!("the process had not ended {within:?} after SIGTERM"))
     }
 
     /// Whether it lives.
@@ -214,6 +221,53 @@ impl Pipeline {
         exchange(self.admin, b"GET /ready HTTP/1.1\r\nhost: admin\r\n\r\n").await
     }
 
+    /// The sum of a metric, over all its labels.
+    pub(super) async fn metric(&self, name: &str) -> Result<u64, String> {
+        let (_, page) = fetch(self.admin, b"GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n").await?;
+        let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        let sum: f64 = String::from_utf8_lossy(&page).lines().filter(of_it).filter_map(value).sum();
+        Ok(sum as u64)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that takes webhooks.
+pub(super) struct Pipeline {
+    running: Running,
+    /// Where webhooks are taken.
+    pub(super) ingress: SocketAddr,
+    /// From the start of the process to its ready line.
+    pub(super) took: Duration,
+}
+
+impl Pipeline {
+    /// As [`Running::kill`].
+    pub(super) fn kill(self) -> Result<(), String> {
+        self.running.kill()
+    }
+
+    /// As [`Running::terminate`].
+    pub(super) async fn terminate(self, within: Duration) -> Result<(ExitStatus, Duration), String> {
+        self.running.terminate(within).await
+    }
+
+    /// As [`Running::is_alive`].
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.running.is_alive()
+    }
+
+    /// As [`Running::status`].
+    pub(super) async fn status(&self) -> Result<(u16, Value), String> {
+        self.running.status().await
+    }
+
     /// Posts an event beside the load; the status and the body of the answer.
     pub(super) async fn post(&self, request: &[u8]) -> Result<(u16, Value), String> {
         exchange(self.ingress, request).await
@@ -221,23 +275,22 @@ impl Pipeline {
 
     /// The process, to be looked at.
     pub(super) fn process(&self) -> Process {
-        Process::new(self.child.id())
+        Process::new(self.running.child.id())
     }
 }
 
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One request on a connection of its own.
+/// One request on a connection of its own; the status and the JSON of the answer.
 async fn exchange(address: SocketAddr, request: &[u8]) -> Result<(u16, Value), String> {
+    let (status, body) = fetch(address, request).await?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// The same; the status and the body of the answer.
+async fn fetch(address: SocketAddr, request: &[u8]) -> Result<(u16, Vec<u8>), String> {
     let exchanged = async {
         let mut connection = Connection::open(address).await?;
         let answer = connection.exchange(request).await?;
-        Ok::<_, std::io::Error>((answer.status, serde_json::from_slice(answer.body).unwrap_or_default()))
+        Ok::<_, std::io::Error>((answer.status, answer.body.to_vec()))
     };
     let answer = tokio::time::timeout(ANSWER, exchanged).await.map_err(|_| format!("no answer within {ANSWER:?}"))?;
     answer.map_err(|error| format!("a request had no answer: {error}"))

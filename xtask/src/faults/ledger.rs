@@ -35,7 +35,22 @@ pub(super) struct Ledger {
     duplicates: AtomicU64,
     acknowledged: AtomicU64,
     answers: Mutex<Answers>,
+    latencies: Mutex<Latencies>,
+    copies: Copies,
 }
+
+/// What becomes of a copy of an event that is stored already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// It is answered with the id of the first: what arrives has the id that was acknowledged.
+    #[default]
+    Recognised,
+    /// It is stored under an id of its own, and removed later: of an event that had to be sent twice the other copy may arrive.
+    Removed,
+}
+
+/// How many events of each key were acknowledged at a moment.
+pub(super) struct Acknowledged(Vec<usize>);
 
 struct Answers {
     /// For each key the ids of what was acknowledged, in order.
@@ -45,7 +60,7 @@ struct Answers {
 }
 
 impl Ledger {
-    pub(super) fn new(keys: u32) -> Self {
+    pub(super) fn new(keys: u32, copies: Copies) -> Self {
         let answers = Answers { ids: vec![Vec::new(); keys as usize], unexpected: BTreeMap::new() };
         Self {
             requests: AtomicU64::new(0),
@@ -54,6 +69,8 @@ impl Ledger {
             duplicates: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             answers: Mutex::new(answers),
+            latencies: Mutex::default(),
+            copies,
         }
     }
 
@@ -73,7 +90,8 @@ impl Ledger {
     }
 
     /// 202, or 200 where an earlier copy had been stored.
-    pub(super) fn acknowledge(&self, place: Place, id: EventId, is_duplicate: bool) {
+    pub(super) fn acknowledge(&self, place: Place, id: EventId, is_duplicate: bool, took: Duration) {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(took);
         let mut answers = self.answers();
         let ids = &mut answers.ids[place.key as usize];
         debug_assert_eq!(ids.len(), place.nth, "events of one key are acknowledged one after the other");
@@ -91,6 +109,21 @@ impl Ledger {
     /// How many were acknowledged so far.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// What is acknowledged now.
+    pub(super) fn now(&self) -> Acknowledged {
+        Acknowledged(self.answers().ids.iter().map(Vec::len).collect())
+    }
+
+    /// The ids of all acknowledged events.
+    pub(super) fn ids(&self) -> HashSet<EventId> {
+        self.answers().ids.iter().flatten().copied().collect()
+    }
+
+    /// From the first sending to the acknowledgement, of all that were acknowledged since this was asked last.
+    pub(super) fn take_latencies(&self) -> Summary {
+        std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner)).summary()
     }
 
     /// One of the acknowledged events, if there is any.
@@ -129,7 +162,10 @@ impl Ledger {
             counts.delivered += at.first.iter().flatten().count() as u64;
             counts.delivered_again += at.again;
             if !refuses(key) {
-                let is_there = |(nth, id): (usize, &EventId)| at.first.get(nth).copied().flatten() == Some(*id);
+                let is_there = |(nth, id): (usize, &EventId)| {
+                    let arrived = at.first.get(nth).copied().flatten();
+                    arrived.is_some_and(|arrived| arrived == *id || self.copies == Copies::Removed)
+                };
                 counts.lost += ids.iter().enumerate().filter(|event| !is_there(*event)).count() as u64;
             }
         }
@@ -203,6 +239,14 @@ impl Arrivals {
         }
     }
 
+    /// Whether everything has come that was acknowledged then.
+    pub(super) fn have(&self, acknowledged: &Acknowledged) -> bool {
+        let has = |(key, count): (&OfKey, &usize)| {
+            key.first.get(..*count).is_some_and(|first| first.iter().all(Option::is_some))
+        };
+        self.keys().iter().zip(&acknowledged.0).all(has)
+    }
+
     /// How many different events came so far.
     pub(super) fn distinct(&self) -> u64 {
         self.distinct.load(Ordering::Relaxed)
@@ -257,10 +301,14 @@ mod tests {
     use super::*;
 
     fn compared(acknowledged: &[(u32, EventId)], arrived: &[(u32, usize, EventId)]) -> Counts {
-        let (ledger, arrivals) = (Ledger::new(2), Arrivals::new(2));
+        compared_where(Copies::Recognised, acknowledged, arrived)
+    }
+
+    fn compared_where(copies: Copies, acknowledged: &[(u32, EventId)], arrived: &[(u32, usize, EventId)]) -> Counts {
+        let (ledger, arrivals) = (Ledger::new(2, copies), Arrivals::new(2));
         let mut next = [0, 0];
         for &(key, id) in acknowledged {
-            ledger.acknowledge(Place { key, nth: next[key as usize] }, id, false);
+            ledger.acknowledge(Place { key, nth: next[key as usize] }, id, false, Duration::ZERO);
             next[key as usize] += 1;
         }
         arrived.iter().for_each(|&(key, nth, id)| arrivals.note(Place { key, nth }, id, Duration::ZERO));
@@ -278,6 +326,24 @@ mod tests {
     fn an_acknowledged_event_that_never_came_is_lost() {
         assert_eq!(compared(&[(0, 1), (0, 2)], &[(0, 0, 1)]).lost, 1);
         assert_eq!(compared(&[(0, 1)], &[(0, 0, 7)]).lost, 1, "another event came in its place");
+    }
+
+    #[test]
+    fn where_copies_are_removed_the_other_one_may_arrive() {
+        assert_eq!(compared_where(Copies::Removed, &[(0, 1)], &[(0, 0, 7)]).lost, 0);
+        assert_eq!(compared_where(Copies::Removed, &[(0, 1)], &[]).lost, 1);
+    }
+
+    #[test]
+    fn everything_of_a_moment_has_come_or_something_is_missing() {
+        let (ledger, arrivals) = (Ledger::new(2, Copies::Recognised), Arrivals::new(2));
+        ledger.acknowledge(Place { key: 1, nth: 0 }, 1, false, Duration::ZERO);
+        let then = ledger.now();
+        ledger.acknowledge(Place { key: 1, nth: 1 }, 2, false, Duration::ZERO);
+        assert!(!arrivals.have(&then));
+        arrivals.note(Place { key: 1, nth: 0 }, 1, Duration::ZERO);
+        assert!(arrivals.have(&then) && !arrivals.have(&ledger.now()));
+        assert_eq!((ledger.ids(), ledger.take_latencies().count), (HashSet::from([1, 2]), 2));
     }
 
     #[test]

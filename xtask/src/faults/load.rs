@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     home::SECRET,
-    ledger::{Arrivals, Ledger, Place, parse_id},
+    ledger::{Arrivals, Copies, Ledger, Place, parse_id},
 };
 
 /// The run of its events.
@@ -44,18 +44,28 @@ pub(super) struct Shaped {
     /// So many events may be acknowledged and not delivered yet; then the senders wait. It bounds how long a run takes to
     /// come to its end.
     pub(super) most_ahead: u64,
+    /// What the log makes of a copy.
+    pub(super) copies: Copies,
 }
 
 impl Default for Shaped {
     fn default() -> Self {
-        Self { senders: 64, keys: 1024, body_bytes: 1024, pause: Duration::ZERO, most_ahead: 20_000 }
+        Self {
+            senders: 64,
+            keys: 1024,
+            body_bytes: 1024,
+            pause: Duration::ZERO,
+            most_ahead: 20_000,
+            copies: Copies::Recognised,
+        }
     }
 }
 
 /// Where to send.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Target {
-    address: Option<SocketAddr>,
+    /// Several share the senders; a sender whom one does not serve goes to the next.
+    addresses: Vec<SocketAddr>,
     is_ending: bool,
 }
 
@@ -69,7 +79,7 @@ pub(super) struct Load {
 impl Load {
     /// Starts the senders; they wait for an address. `ahead_of` is the destination that must not fall too far behind.
     pub(super) fn start(shaped: Shaped, ahead_of: &Arc<Arrivals>) -> Self {
-        let ledger = Arc::new(Ledger::new(shaped.keys));
+        let ledger = Arc::new(Ledger::new(shaped.keys, shaped.copies));
         let (target, told) = watch::channel(Target::default());
         let mut senders = JoinSet::new();
         for number in 0..shaped.senders {
@@ -80,6 +90,7 @@ impl Load {
                 told: told.clone(),
                 template: template(shaped.body_bytes),
                 connection: None,
+                turn: number as usize,
             };
             senders.spawn(sender.run(number));
         }
@@ -88,12 +99,17 @@ impl Load {
 
     /// Sends there from now on.
     pub(super) fn send_to(&self, address: SocketAddr) {
-        self.target.send_modify(|target| target.address = Some(address));
+        self.send_to_all(vec![address]);
+    }
+
+    /// Shares the senders among these from now on.
+    pub(super) fn send_to_all(&self, addresses: Vec<SocketAddr>) {
+        self.target.send_modify(|target| target.addresses = addresses);
     }
 
     /// Waits with whatever has no answer yet.
     pub(super) fn hold(&self) {
-        self.target.send_modify(|target| target.address = None);
+        self.target.send_modify(|target| target.addresses.clear());
     }
 
     /// Begins nothing new, and waits until everything that was begun is answered.
@@ -131,6 +147,8 @@ struct Sender {
     told: watch::Receiver<Target>,
     template: Template,
     connection: Option<(SocketAddr, Connection)>,
+    /// Which of the addresses is the next, round and round.
+    turn: usize,
 }
 
 impl Sender {
@@ -172,15 +190,17 @@ impl Sender {
                 Ok(Some(answer)) => answer,
                 Ok(None) | Err(_) => {
                     self.connection = None;
+                    self.turn += 1;
                     self.ledger.no_answer();
                     sleep(AFTER_SILENCE).await;
                     continue;
                 }
             };
             match (answer.status, answer.body.code.as_str(), parse_id(&answer.body.event_id)) {
-                (202, "accepted", Some(id)) => self.ledger.acknowledge(place, id, false),
-                (200, "duplicate", Some(id)) => self.ledger.acknowledge(place, id, true),
-                (503, "log_unavailable", _) => {
+                (202, "accepted", Some(id)) => self.ledger.acknowledge(place, id, false, mark.sent.elapsed()),
+                (200, "duplicate", Some(id)) => self.ledger.acknowledge(place, id, true, mark.sent.elapsed()),
+                (503, "log_unavailable", _) if answer.asks_to_wait => {
+                    self.turn += 1;
                     self.ledger.refuse();
                     sleep(AFTER_REFUSAL).await;
                     continue;
@@ -196,8 +216,8 @@ impl Sender {
 
     /// The address of the pipeline that lives; none when there will be no more.
     async fn address(&mut self) -> Option<SocketAddr> {
-        let target = self.told.wait_for(|target| target.address.is_some() || target.is_ending).await.ok()?;
-        target.address
+        let target = self.told.wait_for(|target| !target.addresses.is_empty() || target.is_ending).await.ok()?;
+        target.addresses.get(self.turn % target.addresses.len().max(1)).copied()
     }
 
     async fn exchange(&mut self, address: SocketAddr, mark: &Mark) -> Option<Answer> {
@@ -206,17 +226,18 @@ impl Sender {
         }
         let (_, connection) = self.connection.as_mut()?;
         let answer = connection.exchange(self.template.fill(mark)).await.ok()?;
-        let (status, keeps_alive) = (answer.status, answer.keeps_alive);
+        let (status, keeps_alive, asks_to_wait) = (answer.status, answer.keeps_alive, answer.asks_to_wait);
         let body = serde_json::from_slice(answer.body).unwrap_or_default();
         if !keeps_alive {
             self.connection = None;
         }
-        Some(Answer { status, body })
+        Some(Answer { status, asks_to_wait, body })
     }
 }
 
 struct Answer {
     status: u16,
+    asks_to_wait: bool,
     body: Body,
 }
 

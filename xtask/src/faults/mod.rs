@@ -20,6 +20,7 @@ mod descriptors;
 mod destinations;
 mod disk;
 mod home;
+mod kafka;
 mod kill;
 mod ledger;
 mod load;
@@ -45,7 +46,10 @@ use self::{contract::Topology, report::Outcome};
 #[derive(Debug, Parser)]
 #[command(name = "cargo run -p xtask -- faults")]
 struct Arguments {
-    /// Only these scenarios
+    /// The log that the scenarios are for. Brokers are started for those on Kafka
+    #[arg(value_enum, default_value_t = Log::Embedded)]
+    log: Log,
+    /// Only these scenarios, whatever log they are for
     #[arg(long, value_name = "NAME")]
     only: Vec<Scenario>,
     /// The short form, which CI runs: about a minute
@@ -71,10 +75,16 @@ struct Arguments {
 impl Arguments {
     fn wants(&self, scenario: Scenario) -> bool {
         match self.only.is_empty() {
-            true => !self.quick || scenario.is_quick(),
+            true => scenario.log() == self.log && (!self.quick || scenario.is_quick()),
             false => self.only.contains(&scenario),
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    Embedded,
+    Kafka,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,13 +105,26 @@ enum Scenario {
     Clock,
     /// More connections than file descriptors
     Descriptors,
+    /// SIGKILL of a broker, a serve, a relay, a smash, in turn; only in the long form
+    KafkaKill,
+    /// A network to the brokers that delays, resets, hangs up, swallows, forgets
+    KafkaNetwork,
+    /// Several processes of each role share the work, come and go; only in the long form
+    KafkaShare,
 }
 
 impl Scenario {
     /// Whether its short form takes seconds.
     fn is_quick(self) -> bool {
-        // Retention may take its minute.
-        self != Self::FilledByEvents
+        // Retention may take its minute, and a session that ends on Kafka ten seconds.
+        !matches!(self, Self::FilledByEvents | Self::KafkaKill | Self::KafkaShare)
+    }
+
+    fn log(self) -> Log {
+        match self {
+            Self::KafkaKill | Self::KafkaNetwork | Self::KafkaShare => Log::Kafka,
+            _ => Log::Embedded,
+        }
     }
 
     fn name(self) -> &'static str {
@@ -114,6 +137,9 @@ impl Scenario {
             Self::Destinations => "destinations",
             Self::Clock => "clock",
             Self::Descriptors => "descriptors",
+            Self::KafkaKill => "kafka-kill",
+            Self::KafkaNetwork => "kafka-network",
+            Self::KafkaShare => "kafka-share",
         }
     }
 }
@@ -216,6 +242,9 @@ async fn run_one(scenario: Scenario, setup: &mut Setup, seed: u64) -> Outcome {
         Scenario::Destinations => destinations::run(setup, &mut outcome).await,
         Scenario::Clock => clock::run(setup, &mut outcome).await,
         Scenario::Descriptors => descriptors::run(setup, &mut outcome).await,
+        Scenario::KafkaKill => kafka::run_kill(setup, &mut outcome).await,
+        Scenario::KafkaNetwork => kafka::run_network(setup, &mut outcome).await,
+        Scenario::KafkaShare => kafka::run_share(setup, &mut outcome).await,
     };
     if let Err(error) = ran {
         outcome.faults.push(error);

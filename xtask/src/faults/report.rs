@@ -27,14 +27,14 @@ pub(super) struct Outcome {
 /// A figure of a scenario.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
-    name: &'static str,
+    name: String,
     value: String,
 }
 
 impl Outcome {
     /// Adds a figure.
-    pub(super) fn measure(&mut self, name: &'static str, value: impl Into<String>) {
-        self.measured.push(Measured { name, value: value.into() });
+    pub(super) fn measure(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.measured.push(Measured { name: name.into(), value: value.into() });
     }
 
     /// Adds a fault where something does not hold.
@@ -62,6 +62,11 @@ impl Outcome {
 /// Milliseconds with as many digits as mean something.
 pub(super) fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// Seconds, to a tenth.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
 }
 
 /// The median and the largest.

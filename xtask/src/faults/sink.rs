@@ -218,7 +218,7 @@ impl Connected {
 }
 
 /// The id of the event in an envelope: the envelope begins with it.
-fn event_id(envelope: &[u8]) -> Option<u128> {
+pub(super) fn event_id(envelope: &[u8]) -> Option<u128> {
     let id = envelope.strip_prefix(b"{\"id\":\"")?.get(..36)?;
     parse_id(std::str::from_utf8(id).ok()?)
 }
