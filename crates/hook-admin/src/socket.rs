@@ -88,6 +88,7 @@ impl AdminSocket {
             .route("/events/tail", get(tail))
             .route("/events/{id}", get(event))
             .route("/explain/{id}", get(explain))
+            .route("/refusals/{id}", get(refusal))
             .route("/dead-letters", get(dead_letters))
             .route("/replay/{id}", post(replay_event))
             .route("/cursors/{name}", delete(delete_cursor))
@@ -174,6 +175,12 @@ async fn explain(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> R
         None => story::tell(admin.handle.plan(), admin.handle.log(), id).await?,
     };
     story.map(|story| Json(story).into_response()).ok_or(Failed::NotFound)
+}
+
+/// What this process remembers of a request that it has refused. The log is not asked.
+async fn refusal(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> Result<Response, Failed> {
+    let remembered = admin.handle.journal().refusal(RequestId::from_bytes(id.to_bytes()));
+    remembered.map(|entry| Json(story::of_request(entry)).into_response()).ok_or(Failed::NotFound)
 }
 
 async fn dead_letters(State(admin): State<Admin>, Query(query): Query<DeadLetterQuery>) -> Result<Response, Failed> {
@@ -394,8 +401,16 @@ impl Client {
         serde_json::from_slice(&self.get(path).await?).map_err(failed)
     }
 
-    /// The story of an id.
+    /// The story of an id. Where several processes share the directory, each is asked what it has refused: only that one
+    /// remembers it. The log tells the rest, and is read by one of them.
     pub async fn explain(&self, id: EventId) -> Result<Story, ClientError> {
+        for path in self.paths.iter().filter(|path| path.file_name() != Some(SOCKET_NAME.as_ref())) {
+            let Ok(stream) = UnixStream::connect(path).await else { continue };
+            let answer = request(stream, "GET", &format!("/refusals/{id}"), Bytes::new()).await;
+            if let Ok(body) = answer {
+                return serde_json::from_slice(&body.collect().await.map_err(failed)?.to_bytes()).map_err(failed);
+            }
+        }
         self.get_json(&format!("/explain/{id}")).await
     }
 
@@ -417,23 +432,25 @@ impl Client {
     }
 
     async fn request(&self, method: &str, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
-        let stream = self.connect().await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        // tidy-allow(supervised): ends with the connection, which the answer's body holds open
-        tokio::spawn(connection);
-        let body = Full::new(body);
-        let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);
-        let response = sender.send_request(request.map_err(failed)?).await.map_err(failed)?;
-        let (status, body) = (response.status(), response.into_body());
-        match status {
-            StatusCode::OK => Ok(body),
-            StatusCode::NOT_FOUND => Err(ClientError::NotFound),
-            _ => {
-                let bytes = body.collect().await.map_err(failed)?.to_bytes();
-                let error = serde_json::from_slice::<Answer>(&bytes).map(|answer| answer.error);
-                Err(ClientError::Refused(error.unwrap_or_else(|_| status.to_string())))
-            }
+        request(self.connect().await?, method, path, body).await
+    }
+}
+
+async fn request(stream: UnixStream, method: &str, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    // tidy-allow(supervised): ends with the connection, which the answer's body holds open
+    tokio::spawn(connection);
+    let body = Full::new(body);
+    let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);
+    let response = sender.send_request(request.map_err(failed)?).await.map_err(failed)?;
+    let (status, body) = (response.status(), response.into_body());
+    match status {
+        StatusCode::OK => Ok(body),
+        StatusCode::NOT_FOUND => Err(ClientError::NotFound),
+        _ => {
+            let bytes = body.collect().await.map_err(failed)?.to_bytes();
+            let error = serde_json::from_slice::<Answer>(&bytes).map(|answer| answer.error);
+            Err(ClientError::Refused(error.unwrap_or_else(|_| status.to_string())))
         }
     }
 }

@@ -6,8 +6,12 @@ use hook_admin::{
     query::{self, EventQuery, StoredEvent},
     story::{self, Story},
 };
-use hook_core::{Timestamp, event::EventId, names::SourceName};
-use serde::Deserialize;
+use hook_core::{
+    Timestamp,
+    event::EventId,
+    names::{SourceName, TopicName},
+};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
@@ -146,8 +150,10 @@ async fn show(context: &Context, arguments: &Arguments, id: EventId) -> Result<(
             (to_lines(&events.map_err(|error| fail(context, &error.to_string()))?), story)
         }
     };
-    // The newest record: of a relayed event the one that is delivered from, of a replayed one the last replay.
-    let Some(line) = lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()) else {
+    let plan = owner::locate(context, &arguments.data_directory)?.plan;
+    let inputs = plan.relay.map(|relay| relay.inputs).unwrap_or_default();
+    let records: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let Some(Shown { line, source }) = shown(&records, &inputs) else {
         return Err(fail(context, &format!("no event {id} is in the log")));
     };
     let destinations = match story {
@@ -156,10 +162,13 @@ async fn show(context: &Context, arguments: &Arguments, id: EventId) -> Result<(
     };
     let names: Vec<&str> = destinations.iter().map(|destination| destination.destination.as_str()).collect();
     if context.output.is_json() {
-        return context.output.line(&with_destinations(line, &names));
+        return context.output.line(&with_destinations(line, &names, source.as_ref()));
     }
     let event: Value = serde_json::from_slice(line).map_err(|error| fail(context, &error.to_string()))?;
     context.output.line(&serde_json::to_string_pretty(&event).unwrap_or_default())?;
+    if let Some(Place { topic, partition, offset }) = source {
+        context.output.note(&format!("was relayed from: {topic}/{partition}@{offset}"));
+    }
     match names.is_empty() {
         true => context.output.note("no smash route takes this event"),
         false => context.output.note(&format!("goes to: {}", names.join(", "))),
@@ -167,12 +176,38 @@ async fn show(context: &Context, arguments: &Arguments, id: EventId) -> Result<(
     Ok(())
 }
 
-/// Adds `destinations` to a JSON object without touching what is there: the payload stays verbatim.
-fn with_destinations(line: &[u8], names: &[&str]) -> String {
+/// The record of an event that is shown, and where it was relayed from.
+struct Shown<'l> {
+    line: &'l [u8],
+    source: Option<Place>,
+}
+
+/// Where a record stands.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    topic: TopicName,
+    partition: u32,
+    offset: u64,
+}
+
+/// The newest record that is not one before the relay: that which is delivered from, of a replayed event the last replay. Which
+/// of two was stored first, their order does not say where the log is Kafka.
+fn shown<'l>(records: &[&'l [u8]], inputs: &[TopicName]) -> Option<Shown<'l>> {
+    let place = |line: &[u8]| serde_json::from_slice::<Place>(line).ok();
+    let is_input = |line: &[u8]| place(line).is_some_and(|place| inputs.contains(&place.topic));
+    let relayed = records.iter().rfind(|line| !is_input(line));
+    let source = relayed.and_then(|_| records.iter().find(|line| is_input(line)).and_then(|line| place(line)));
+    relayed.or(records.last()).map(|line| Shown { line, source })
+}
+
+/// Adds `destinations` and `relayed_from` to a JSON object without touching what is there: the payload stays verbatim.
+fn with_destinations(line: &[u8], names: &[&str], source: Option<&Place>) -> String {
     let text = String::from_utf8_lossy(line);
     let names = serde_json::to_string(names).unwrap_or_default();
+    let source = source.and_then(|source| serde_json::to_string(source).ok());
+    let source = source.map(|source| format!(",\"relayed_from\":{source}")).unwrap_or_default();
     let open = text.trim_end();
-    format!("{},\"destinations\":{names}}}", open.strip_suffix('}').unwrap_or(open))
+    format!("{}{source},\"destinations\":{names}}}", open.strip_suffix('}').unwrap_or(open))
 }
 
 fn to_lines(events: &[StoredEvent]) -> Vec<u8> {
@@ -215,9 +250,29 @@ mod tests {
     fn destinations_are_added_without_touching_the_payload() {
         let line = br#"{"id":"x","payload":{"a":{"b": 1.0}}}"#;
         assert_eq!(
-            with_destinations(line, &["r/a"]),
+            with_destinations(line, &["r/a"], None),
             r#"{"id":"x","payload":{"a":{"b": 1.0}},"destinations":["r/a"]}"#
         );
+        let place = Place { topic: TopicName::new("in").unwrap(), partition: 1, offset: 7 };
+        let expected = r#"{"id":"x","payload":{"a":{"b": 1.0}},"relayed_from":{"topic":"in","partition":1,"offset":7},"destinations":[]}"#;
+        assert_eq!(with_destinations(line, &[], Some(&place)), expected);
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_delivered_from_whatever_the_order() {
+        let line = |topic: &str, offset: u64| format!("{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset}}}");
+        let (input, core, replay) = (line("in", 3), line("core", 5), line("core", 9));
+        let inputs = [TopicName::new("in").unwrap()];
+        let of = |records: &[&String]| {
+            let records: Vec<&[u8]> = records.iter().map(|record| record.as_bytes()).collect();
+            let Shown { line, source } = shown(&records, &inputs)?;
+            Some((String::from_utf8_lossy(line).into_owned(), source.map(|source| source.offset)))
+        };
+        assert_eq!(of(&[&input, &core]), Some((core.clone(), Some(3))));
+        assert_eq!(of(&[&core, &input]), Some((core.clone(), Some(3))));
+        assert_eq!(of(&[&core, &input, &replay]), Some((replay, Some(3))));
+        assert_eq!(of(&[&input]), Some((input.clone(), None)), "it was not relayed yet");
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

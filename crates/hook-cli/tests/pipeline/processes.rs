@@ -210,3 +210,17 @@ fn a_relay_without_contract_or_brokers_is_told_what_is_missing() {
     assert_eq!((refused.code, text(&refused.json(), "/problems/0/code")), (1, "HOOK0138"));
     assert!(text(&refused.json(), "/problems/0/help").contains("--brokers"), "{refused:?}");
 }
+
+#[test]
+fn a_refused_request_is_explained_by_whoever_has_refused_it() {
+    let home = Home::new(&Contract::new().file_output("file", "events.jsonl"));
+    let pipelines = ["serve --instance-id a", "serve --instance-id b", "smash"].map(|role| home.start(role));
+    for serve in &pipelines[..2] {
+        let forged = serve.post(&sign::github_with("another secret", "issues", "delivery-1", "{}"));
+        let id = text(&forged.json(), "/request_id").to_owned();
+        let story = home.run(&format!("explain {id} --json")).ok().json();
+        assert_eq!((text(&story, "/request_id"), text(&story, "/code")), (id.as_str(), "signature_mismatch"));
+    }
+    let unknown = home.run("explain 01900000-0000-7000-8000-000000000000");
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+}
