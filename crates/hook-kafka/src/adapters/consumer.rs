@@ -37,7 +37,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 use tracing::{debug, info, warn};
 
 use super::{
-    classify,
+    classify::{self, Trouble as Met},
     connection::{Connection, Known},
     incoming::{Arrived, Mapping, Readable, Unfit, Value},
     intake::{Intake, Lane, Partition, Work},
@@ -211,6 +211,7 @@ impl Running {
             adapter: self.consumer.adapter.clone(),
             intake: Arc::clone(&self.intake),
             trouble: self.consumer.trouble.clone(),
+            is_cause_said: AtomicBool::new(false),
         };
         let consumer = MemberConsumer::from_config_and_context(&config, member).map_err(|error| error.to_string())?;
         let topics: Vec<&str> = self.consumer.group.topics.iter().map(String::as_str).collect();
@@ -500,8 +501,8 @@ impl Fetching<'_> {
                 warn!(ingress_adapter = %adapter, %error, "records cannot be read, and are passed over");
             }
             _ => match classify::not_fetched(error) {
-                Some(trouble) => self.consumer.context().say(&trouble),
-                // The clients connect again by themselves.
+                Some(trouble) => self.consumer.context().say(&Said::Cause(trouble)),
+                // What is wrong with whole connections is said beside, and the clients connect again by themselves.
                 None => debug!(ingress_adapter = %adapter, %error, "fetching"),
             },
         }
@@ -580,12 +581,30 @@ struct Member {
     adapter: AdapterId,
     intake: Arc<Intake<Job>>,
     trouble: Trouble,
+    /// Whether what is said of the trouble is its cause, as far as it is known.
+    is_cause_said: AtomicBool,
+}
+
+/// What can be said of trouble.
+enum Said {
+    /// Something that somebody has to mend.
+    Cause(String),
+    /// That nobody answers, whatever the cause.
+    Effect(String),
 }
 
 impl Member {
-    /// Says what keeps records away, once for each trouble.
-    fn say(&self, trouble: &str) {
-        if self.trouble.set(Some(trouble.to_owned())).is_none_or(|before| before != trouble) {
+    /// Says what keeps records away, once until it is over: clients try again and again, and meet the same each time. A cause
+    /// that becomes known is said in the place of its effect.
+    fn say(&self, said: &Said) {
+        let (trouble, is_cause) = match said {
+            Said::Cause(trouble) => (trouble, true),
+            Said::Effect(trouble) => (trouble, false),
+        };
+        let is_new = self.trouble.get().is_none() || (is_cause && !self.is_cause_said.load(Ordering::Relaxed));
+        if is_new {
+            self.is_cause_said.store(is_cause, Ordering::Relaxed);
+            self.trouble.set(Some(trouble.clone()));
             warn!(ingress_adapter = %self.adapter, trouble, "nothing is fetched");
         }
     }
@@ -640,8 +659,10 @@ impl ClientContext for Member {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(trouble) = classify::trouble(&error, reason) {
-            self.say(&trouble.to_string());
+        match classify::trouble(&error, reason) {
+            Some(trouble @ Met::Down(_)) => self.say(&Said::Effect(trouble.to_string())),
+            Some(trouble @ Met::Refused(_)) => self.say(&Said::Cause(trouble.to_string())),
+            None => {}
         }
         self.context.error(error, reason);
     }
@@ -656,6 +677,28 @@ impl ClientContext for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_in_the_place_of_its_effect_and_not_the_other_way_round() {
+        let settings = crate::Settings::new(["127.0.0.1:9092"]);
+        let clients = Clients::new(Arc::new(settings), Health::default(), Arc::new(SystemClock));
+        let member = Member {
+            context: clients.context(),
+            adapter: AdapterId::new("orders-in").unwrap(),
+            intake: Arc::new(Intake::new(1)),
+            trouble: Trouble::default(),
+            is_cause_said: AtomicBool::new(false),
+        };
+        let meets = |code, reason: &str| {
+            member.error(KafkaError::Global(code), reason);
+            member.trouble.get().unwrap()
+        };
+        assert!(meets(Code::AllBrokersDown, "1/1 brokers are down").contains("no broker answers"));
+        assert!(meets(Code::Authentication, "wrong password").contains("wrong password"));
+        assert!(meets(Code::AllBrokersDown, "1/1 brokers are down").contains("wrong password"));
+        member.trouble.set(None);
+        assert!(meets(Code::AllBrokersDown, "1/1 brokers are down").contains("no broker answers"));
+    }
 
     #[test]
     fn a_refusal_is_waited_for_only_where_it_can_end() {
