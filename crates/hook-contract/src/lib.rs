@@ -232,6 +232,8 @@ impl<'c, 't> Check<'c, 't> {
         let active = active?;
         let profile = sections::profile(self, &active);
         let (serve, relay, smash) = self.roles(written, &active, &sources);
+        let roles = kafka::Roles { sources: &sources, serve: &serve, relay: relay.as_ref(), smash: &smash };
+        kafka::find_loops(self, written, backbone.as_ref(), &roles);
         self.require_secrets(&serve, &sources);
         let roles = [
             (Role::Serve, !serve.adapters.is_empty()),

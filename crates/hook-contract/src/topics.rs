@@ -37,7 +37,7 @@ impl<'p> Flow<'p> {
         self.sources.keys().filter(|source| route.source_match.matches(source.as_str())).collect()
     }
 
-    fn stored(&self) -> Vec<Stored<'p>> {
+    pub(crate) fn stored(&self) -> Vec<Stored<'p>> {
         let mut stored: Vec<Stored<'p>> = Vec::new();
         for route in self.serve {
             let sources = self.sources_of(route);

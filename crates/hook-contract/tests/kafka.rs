@@ -540,3 +540,16 @@ fn brokers_of_a_flag_come_before_all_others() {
     let embedded = flagged("[backbone]\ndriver = \"embedded\"\n", plaintext);
     assert_eq!(embedded.log, BackboneName::Embedded, "where the contract names a log, it is that");
 }
+
+#[test]
+fn an_adapter_leaves_the_topics_of_the_log_to_the_log() {
+    let loops = |adapter: &str, kafka: &str| {
+        let text = with_output(adapter).replace("topic = \"orders\"", "topic = \"webhooks.core\"");
+        let text = format!("{text}\n[backbone]\ndriver = \"kafka\"\n{kafka}");
+        let checked = check(FILE, &text, &catalog(), &Options::default());
+        of(&codes::ADAPTER_LOOP, &checked.problems).len()
+    };
+    assert_eq!(loops("", BROKERS), 1, "it reaches Kafka as the log does");
+    assert_eq!(loops("brokers = [\"other:9093\"]", BROKERS), 0, "another cluster may have the same name");
+    assert_eq!(loops("", &format!("{BROKERS}\nnamespace = \"ours.\"")), 0, "the log calls its own another name");
+}

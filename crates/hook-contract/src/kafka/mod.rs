@@ -5,10 +5,12 @@
 //! | [`layers`] | who says what, and where |
 //! | [`security`] | how connections are protected |
 //! | [`adapters`] | what of it adapters share that speak to the same cluster |
+//! | [`loops`] | which topics adapters must leave to the log |
 //! | [`properties`] | which properties of librdkafka may be set |
 
 mod adapters;
 mod layers;
+mod loops;
 mod properties;
 mod security;
 
@@ -25,6 +27,8 @@ use crate::{
 };
 
 pub(crate) use adapters::{fill_in, find_for_adapters};
+pub(crate) use loops::{Roles, find_loops};
+
 use layers::{Found, Layer, Layers, place_of};
 use properties::{Side, Verdict};
 

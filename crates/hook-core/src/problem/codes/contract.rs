@@ -604,3 +604,29 @@ pub static UNKNOWN_SOURCE: Code = Code {
             [sources.orders]\nverifier = \"none\"\nallow_unverified = true\n\n\
             [profiles.default]\nlabel = \"Orders\"\nserve_adapters = [\"orders-in\"]\n",
 };
+
+/// An adapter fetches what the log writes, or writes what the log reads.
+pub static ADAPTER_LOOP: Code = Code {
+    id: "HOOK0142",
+    title: "An adapter and the log share a topic",
+    is_security_critical: true,
+    about: "`kafka_ingress` and `kafka_output` are for topics of others. One that fetches from a topic into which the Kafka log \
+            stores events stores each of them again, for ever; one that writes to a topic from which the log reads brings each \
+            event back. Name another topic, or give the log a `namespace`.",
+    wrong: concat!(
+        flow!(),
+        "\n[backbone]\ndriver = \"kafka\"\nbrokers = \"kafka-1.example.com:9093\"\n\n\
+            [[serve.ingress_adapters]]\nid = \"again-in\"\ndriver = \"kafka_ingress\"\ntopics = [\"webhooks.core\"]\n\
+            source = \"again\"\ngroup_id = \"hook\"\n\n[sources.again]\nverifier = \"none\"\nallow_unverified = true\n",
+        "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\", \"again-in\"]\n\
+            smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
+    ),
+    right: concat!(
+        flow!(),
+        "\n[backbone]\ndriver = \"kafka\"\nbrokers = \"kafka-1.example.com:9093\"\n\n\
+            [[serve.ingress_adapters]]\nid = \"again-in\"\ndriver = \"kafka_ingress\"\ntopics = [\"orders\"]\n\
+            source = \"again\"\ngroup_id = \"hook\"\n\n[sources.again]\nverifier = \"none\"\nallow_unverified = true\n",
+        "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\", \"again-in\"]\n\
+            smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
+    ),
+};
