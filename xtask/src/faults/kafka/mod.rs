@@ -48,7 +48,10 @@ struct Topics {
 /// A home whose log is on these brokers, reached over this listener, with one destination behind a relay.
 fn home(setup: &Setup, sink: &Sink, (brokers, listener): (&Brokers, &str), topics: Topics) -> Result<Home, String> {
     let destination = Destination { id: "service", address: sink.address };
-    let mut home = Home::new(setup, &contract::text(Topology::Relayed, &[destination], ""))?;
+    // Partitions are shared out over all topics that are read: those of sources without a load could be all that one relay gets.
+    let text = contract::text(Topology::Relayed, &[destination], "")
+        .replace(r#"source_match = "*""#, r#"source_match = "github""#);
+    let mut home = Home::new(setup, &text)?;
     let mut environment = brokers.environment(listener).map_err(said)?;
     environment.extend(
         [
