@@ -1,6 +1,7 @@
 //! The port, over three chains.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::JoinHandle,
@@ -176,6 +177,40 @@ impl EmbeddedLog {
             chain.state().pinning = Some(Arc::clone(&cursors));
             chain.ask_keeper();
         }
+    }
+
+    /// What a cursor has done in each partition, to the record; `None` where there is no such cursor.
+    pub fn progress(&self, cursor: &CursorName) -> Option<BTreeMap<(TopicName, u32), Progress>> {
+        self.must_exist(cursor).ok()?;
+        let mut all = BTreeMap::new();
+        for chain in &self.chains {
+            let state = chain.state();
+            let Some(known) = state.cursors.get(cursor) else { continue };
+            all.extend(known.progress.iter().map(|(&index, progress)| {
+                let partition = &state.partitions[index];
+                ((partition.topic.clone(), partition.number), progress.clone())
+            }));
+        }
+        Some(all)
+    }
+
+    /// The topics whose records stand among the dead letters, and how many there are. Under an earlier contract they may have
+    /// had another name.
+    pub fn dead_letter_topics(&self) -> BTreeMap<TopicName, u64> {
+        self.records_in(ChainKind::DeadLetters)
+    }
+
+    /// The topics of events, and how many records each has.
+    pub fn event_topics(&self) -> BTreeMap<TopicName, u64> {
+        self.records_in(ChainKind::Events)
+    }
+
+    fn records_in(&self, kind: ChainKind) -> BTreeMap<TopicName, u64> {
+        let mut records = BTreeMap::new();
+        for partition in &self.chain(kind).state().partitions {
+            *records.entry(partition.topic.clone()).or_default() += partition.end - partition.start;
+        }
+        records
     }
 
     /// How many undelivered records were dropped because too many were pinned.

@@ -6,7 +6,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Fixture, TestDisk, end, until};
-use hook_core::ports::log::{Append, Appended, Commit, From, Log, LogError, Position, TopicFilter};
+use hook_core::{
+    ports::log::{Append, Appended, Commit, From, Log, LogError, Position, TopicFilter},
+    progress::Progress,
+};
 use hook_testkit::log_conformance::{
     DEAD_LETTERS, EVENTS, append_events, bodies, cursor, drain, keyed, positions, record, take, topic,
 };
@@ -175,6 +178,28 @@ async fn progress_is_written_without_waiting_for_an_append_or_a_sync() {
     .await;
     assert_eq!(disk.syncs(), before, "a commit waits for no sync of its own");
     assert_eq!(log.state().bytes, bytes);
+}
+
+#[tokio::test]
+async fn whoever_moves_on_learns_what_a_cursor_has_done_and_where_dead_letters_stand() {
+    let fixture = Fixture::new();
+    let log = fixture.log();
+    log.create_cursor(&cursor("c", EVENTS)).await.unwrap();
+    append_events(&log, ["a", "b", "c", "d"].map(String::from)).await;
+    log.append(Append::one(record(DEAD_LETTERS, "dead"))).await.unwrap();
+    let mut subscription = log.subscribe(&cursor("c", EVENTS)).unwrap();
+    let done = positions(&take(&mut *subscription, 4).await);
+    subscription.commit(vec![done[0].clone(), done[2].clone()]).unwrap();
+    log.close().await.unwrap();
+
+    let log = fixture.log();
+    let mut expected = Progress::at(1);
+    expected.finish(2..3);
+    let name = cursor("c", EVENTS).name;
+    assert_eq!(log.progress(&name), Some([((topic(EVENTS), 0), expected)].into()));
+    assert_eq!(log.progress(&cursor("none", EVENTS).name), None);
+    assert_eq!(log.dead_letter_topics(), [(topic(DEAD_LETTERS), 1)].into());
+    assert_eq!(log.event_topics(), [(topic(EVENTS), 4)].into());
 }
 
 #[tokio::test]
