@@ -23,4 +23,5 @@ pub mod status;
 mod supervisor;
 
 pub use runtime::{Handle, Start, StartError, start};
+pub use serve::copy_keys;
 pub use smash::{DestinationState, DestinationStatus, WaitingKey};

@@ -1,8 +1,9 @@
 //! By which keys copies of a delivery are recognised.
 
-use hook_contract::plan::{DedupBy, DedupPlan};
+use hook_contract::plan::{DedupBy, DedupPlan, SourcePlan};
 use hook_core::{
     SignedDuration, Timestamp,
+    envelope::EventHeader,
     names::SourceName,
     ports::{log::DedupKey, verifier::DeliveryId},
 };
@@ -33,6 +34,33 @@ pub(crate) fn keys(plan: &DedupPlan, source: &SourceName, delivery: &Delivery<'_
         (_, Some(id)) => vec![by_id(id)],
         (_, None) => Vec::new(),
     }
+}
+
+/// The keys of an event that is stored, as the contract has them now; none where it was sent again by an operator. Whether
+/// its delivery's id was signed is not stored: where the contract says where the id stands, the id alone is a key, so that
+/// two events of one body never become one.
+pub fn copy_keys(source: &SourcePlan, header: &EventHeader) -> Vec<DedupKey> {
+    let meta = &header.meta;
+    let Some(body_digest) = meta.body_sha256.as_deref().filter(|_| meta.replay.is_none()).and_then(unhex) else {
+        return Vec::new();
+    };
+    let ids_are_signed = source.verifier.signs_delivery_id();
+    let is_signed = ids_are_signed || source.delivery_id.is_some();
+    let id = meta.delivery_id.as_ref().map(|id| DeliveryId { value: id.clone(), is_signed });
+    let received_at = header.received_at;
+    let delivery = Delivery { id: id.as_ref(), ids_are_signed, body_digest: &body_digest, received_at };
+    keys(&source.dedup, &header.source, &delivery)
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Whether copies of an event without an ordering key meet in the partition of the delivery's id; else in that of its body.
@@ -84,6 +112,14 @@ mod tests {
         assert_eq!(first.len(), 2);
         assert_ne!(first[0], captured[0]);
         assert_eq!(first[1], captured[1]);
+    }
+
+    #[test]
+    fn a_digest_is_read_from_the_hex_that_is_stored() {
+        assert_eq!(unhex(&"0a".repeat(32)), Some([10; 32]));
+        for bent in ["", "0a", &"0g".repeat(32), &"é".repeat(32)] {
+            assert_eq!(unhex(bent), None, "{bent}");
+        }
     }
 
     #[test]

@@ -7,4 +7,5 @@ mod notice;
 mod poison;
 mod source;
 
+pub use dedup::copy_keys;
 pub(crate) use inlet::Serve;
