@@ -29,7 +29,7 @@ pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// After that long a transaction that nobody ends is aborted by the broker.
 pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A record that is larger is refused. Topics that are made here take it.
-pub(crate) const MOST_RECORD: usize = 2 << 20;
+pub const MOST_RECORD: usize = 2 << 20;
 
 /// So many times what was fetched may be what is held of it.
 const UNPACKED: usize = 16;
@@ -184,6 +184,13 @@ impl Clients {
     /// Makes a cursor, one process at a time.
     pub(crate) fn making(&self, cursor: &CursorName) -> ClientConfig {
         self.transaction(self.names.making(cursor))
+    }
+
+    /// Carries records over from another log, one process at a time.
+    pub(crate) fn carrying(&self) -> ClientConfig {
+        let mut config = self.transaction(self.names.carrying());
+        config.set("linger.ms", "2");
+        config
     }
 
     fn transaction(&self, id: String) -> ClientConfig {

@@ -20,7 +20,7 @@ use hook_core::{
     ports::log::{DedupKey, NewRecord},
 };
 
-use crate::view::Partition;
+use crate::{settings::MOST_WINDOW, view::Partition};
 
 /// Records of one partition may be so much out of the order of their times.
 const SLACK_MS: i64 = 10 * 60 * 1000;
@@ -42,6 +42,15 @@ pub(crate) struct Entry {
     pub(crate) digest: [u8; 16],
     pub(crate) offset: u64,
     pub(crate) expires_ms: i64,
+}
+
+impl Entry {
+    /// Of an event that stands in another log: no record here is the first copy. Nobody remembers longer than a day here.
+    pub(crate) fn elsewhere(key: &DedupKey, received_at: Timestamp) -> Self {
+        let most_ms = i64::try_from(MOST_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let expires_ms = key.expires_at.as_millisecond().min(received_at.as_millisecond().saturating_add(most_ms));
+        Self { digest: key.digest, offset: u64::MAX, expires_ms }
+    }
 }
 
 impl Remembered {
@@ -173,6 +182,17 @@ mod tests {
         assert!(!remembered.is_copy(9, at(0), &[key(3, 60)], HOUR_MS), "a copy leaves no mark");
         assert!(!remembered.is_copy(7, at(1), &[key(1, 60), key(2, 60)], HOUR_MS), "it is delivered again");
         assert!(!remembered.is_copy(10, at(0), &[], HOUR_MS));
+    }
+
+    #[test]
+    fn a_copy_of_what_stands_in_another_log_is_one_for_a_day_at_most() {
+        let mut remembered = Remembered::default();
+        remembered.restore(Entry::elsewhere(&key(1, 60), at(0)));
+        remembered.restore(Entry::elsewhere(&key(2, 999_999), at(0)));
+        assert!(remembered.is_copy(0, at(59), &[key(1, 119)], HOUR_MS));
+        assert!(!remembered.is_copy(1, at(60), &[key(1, 120)], HOUR_MS));
+        assert!(remembered.is_copy(2, at(24 * 3600 - 1), &[key(2, 999_999)], HOUR_MS));
+        assert!(!remembered.is_copy(3, at(24 * 3600), &[key(2, 999_999)], HOUR_MS));
     }
 
     #[test]

@@ -22,7 +22,9 @@ use tracing::debug;
 use crate::{
     client::{Clients, Reader, connect},
     cluster::{self, PATIENCE},
+    consume::committing,
     error::unavailable,
+    marks::decode,
     produce::Producer,
     topics::Topics,
     view::View,
@@ -31,8 +33,18 @@ use crate::{
 /// How often a cursor is tried to be made while others make it too.
 const ATTEMPTS: u32 = 10;
 
+/// Where a cursor begins that goes on from what was done in another log. In a partition that is not named, it begins as
+/// the cursor says.
+pub(crate) type Beginning = BTreeMap<crate::view::Partition, Progress>;
+
 /// Makes a cursor where there is none; whether it was made. Blocks.
-pub(crate) fn create(clients: &Clients, view: &Arc<View>, asker: &Reader, cursor: &Cursor) -> Result<bool, LogError> {
+pub(crate) fn create(
+    clients: &Clients,
+    view: &Arc<View>,
+    asker: &Reader,
+    cursor: &Cursor,
+    beginning: &Beginning,
+) -> Result<bool, LogError> {
     let consumer = connect(&clients.outside(&cursor.name), clients.context()).map_err(unavailable)?;
     let mut last = None;
     for _ in 0..ATTEMPTS {
@@ -40,7 +52,7 @@ pub(crate) fn create(clients: &Clients, view: &Arc<View>, asker: &Reader, cursor
             view.add_cursor(&cursor.name);
             return Ok(false);
         }
-        match try_create(clients, view, asker, &consumer, cursor) {
+        match try_create(clients, view, asker, &consumer, (cursor, beginning)) {
             Ok(made) => return Ok(made),
             Err(error) => {
                 debug!(cursor = %cursor.name, %error, "cursor not made: another process makes it too, or the coordinator moves");
@@ -56,7 +68,7 @@ fn try_create(
     view: &Arc<View>,
     asker: &Reader,
     consumer: &Reader,
-    cursor: &Cursor,
+    (cursor, beginning): (&Cursor, &Beginning),
 ) -> KafkaResult<bool> {
     let config = clients.making(&cursor.name);
     let producer = Producer::new(&config, clients.context(), Arc::clone(view), clients.names.clone())?;
@@ -71,18 +83,18 @@ fn try_create(
     let partitions: Vec<_> =
         cluster::partitions_of(&topics).into_iter().filter(|(topic, _)| cursor.topics.matches(topic)).collect();
     let starts = cluster::starts(asker, &clients.names, &partitions, cursor.from)?;
-    let offset = |start: u64| Offset::Offset(i64::try_from(start).unwrap_or(i64::MAX));
-    let mut offsets =
-        cluster::list(&clients.names, starts.iter().map(|(partition, start)| (partition, offset(*start))));
+    let mut marks: Beginning = starts.into_iter().map(|(partition, start)| (partition, Progress::at(start))).collect();
+    marks.extend(beginning.iter().map(|(partition, progress)| (partition.clone(), progress.clone())));
+    let mut offsets = committing(&clients.names, &marks.clone().into_iter().collect());
     offsets.add_partition_offset(&clients.names.cursors(), 0, Offset::Offset(0))?;
     let group = consumer.group_metadata().ok_or(KafkaError::Canceled)?;
     native.begin_transaction()?;
     native.send_offsets_to_transaction(&offsets, &group, PATIENCE)?;
     native.commit_transaction(PATIENCE)?;
-    debug!(cursor = %cursor.name, partitions = starts.len(), "cursor made");
+    debug!(cursor = %cursor.name, partitions = marks.len(), "cursor made");
     view.add_cursor(&cursor.name);
-    for (partition, start) in starts {
-        view.set_progress(&cursor.name, &partition, &Progress::at(start));
+    for (partition, progress) in &marks {
+        view.set_progress(&cursor.name, partition, progress);
     }
     Ok(true)
 }
@@ -93,12 +105,19 @@ pub(crate) fn exists(clients: &Clients, cursor: &CursorName) -> Result<bool, Log
     cluster::is_cursor(&consumer, &clients.names).map_err(unavailable)
 }
 
-/// What a group that is not read here has committed. Blocks.
+/// How much a group that is not read here has done. Blocks.
 pub(crate) fn progress(
     clients: &Clients,
     view: &View,
     cursor: &CursorName,
 ) -> KafkaResult<Option<BTreeMap<crate::view::Partition, (u64, u64)>>> {
+    let marks = marks(clients, view, cursor)?;
+    let counted = |(partition, progress): (_, Progress)| (partition, (progress.watermark(), progress.above().count()));
+    Ok(marks.map(|marks| marks.into_iter().map(counted).collect()))
+}
+
+/// What a group has committed; `None` where there is no such cursor. Blocks.
+pub(crate) fn marks(clients: &Clients, view: &View, cursor: &CursorName) -> KafkaResult<Option<Beginning>> {
     let consumer = connect(&clients.outside(cursor), clients.context())?;
     if !cluster::is_cursor(&consumer, &clients.names)? {
         return Ok(None);
@@ -108,11 +127,8 @@ pub(crate) fn progress(
         unless_literal: Vec::new(),
     };
     let committed = cluster::committed(&consumer, &clients.names, &view.partitions(&everything))?;
-    let counted = committed.into_iter().map(|(partition, (offset, text))| {
-        let progress = crate::marks::decode(offset, &text);
-        (partition, (progress.watermark(), progress.above().count()))
-    });
-    Ok(Some(counted.collect()))
+    let decoded = committed.into_iter().map(|(partition, (offset, text))| (partition, decode(offset, &text)));
+    Ok(Some(decoded.collect()))
 }
 
 /// The groups of the namespace, whoever they belong to. Blocks.

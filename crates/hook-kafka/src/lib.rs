@@ -19,11 +19,13 @@
 //! | `subscription`, `consume` | a member of a group: its state, and its thread |
 //! | `copies`, `restore` | what the relay remembers of events, and how that comes back |
 //! | `read`, `scan` | single records; once through |
+//! | `carry` | takes records over from another log, none of them twice |
 //! | `log` | [`KafkaLog`]: the port |
 //! | [`operate`] | what an operator asks of a cluster, without a log |
 //! | [`adapters`] | the drivers through which events go to and come from topics that are not ours |
 
 pub mod adapters;
+mod carry;
 mod client;
 mod cluster;
 mod consume;
@@ -34,6 +36,7 @@ mod log;
 mod marks;
 mod names;
 pub mod operate;
+mod partitioner;
 mod produce;
 mod read;
 mod refresh;
@@ -46,7 +49,10 @@ mod transaction;
 mod view;
 mod wire;
 
+pub use carry::{Carried, Carrier, Known, ReadBack};
+pub use client::MOST_RECORD;
 pub use error::{OpenError, TopicProblem};
 pub use log::KafkaLog;
 pub use settings::Settings;
 pub use view::Broker;
+pub use wire::Origin;

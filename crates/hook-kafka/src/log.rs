@@ -13,20 +13,26 @@ use std::{
 use hook_core::{
     BoxFuture,
     clock::SharedClock,
-    names::CursorName,
+    names::{CursorName, TopicName},
     ports::log::{
         Append, Appended, Commit, Cursor, DedupKey, From, Log, LogError, LogState, NewRecord, Position, Record, Scan,
         Subscription, TopicFilter,
     },
+    progress::Progress,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::{
+    carry::Carrier,
     client::{Clients, Health, Reader, SESSION_TIMEOUT, connect},
     cluster::{self, PATIENCE},
-    consume, cursors,
+    consume,
+    cursors::{self, Beginning},
     error::{OpenError, unavailable},
     produce::{Producer, encode},
     read::Singles,
@@ -214,7 +220,35 @@ impl KafkaLog {
         blocking(move || must_exist(&clients, &view, &name)).await
     }
 
-    async fn make_cursor(&self, cursor: Cursor) -> Result<bool, LogError> {
+    /// Takes records over from the log of that id.
+    pub fn carrier(&self, from: &str) -> Carrier {
+        let parts = (self.clients.clone(), Arc::clone(&self.view), Arc::clone(&self.asker));
+        Carrier::new(parts, Arc::clone(&self.topics), from)
+    }
+
+    /// Makes a cursor that goes on where it stood in another log. Durable when this resolves; `true` where it was made. What of
+    /// the marks above a watermark finds no room beside the offset is delivered again.
+    pub async fn create_cursor_at(
+        &self,
+        cursor: Cursor,
+        progress: BTreeMap<(TopicName, u32), Progress>,
+    ) -> Result<bool, LogError> {
+        self.make_cursor(cursor, progress).await
+    }
+
+    /// What a cursor has done, as the cluster has it; `None` where there is no such cursor.
+    pub async fn progress(&self, name: &CursorName) -> Result<Option<BTreeMap<(TopicName, u32), Progress>>, LogError> {
+        let (clients, view, name) = (self.clients.clone(), Arc::clone(&self.view), name.clone());
+        blocking(move || cursors::marks(&clients, &view, &name).map_err(unavailable)).await
+    }
+
+    /// What tells the cluster from every other; `None` where it does not say.
+    pub async fn cluster_id(&self) -> Result<Option<String>, LogError> {
+        let asker = Arc::clone(&self.asker);
+        blocking(move || Ok(asker.client().fetch_cluster_id(PATIENCE))).await
+    }
+
+    async fn make_cursor(&self, cursor: Cursor, beginning: Beginning) -> Result<bool, LogError> {
         self.must_be_open()?;
         let (asker, name) = (Arc::clone(&self.asker), self.clients.names.cursors());
         let shape = blocking(move || cluster::describe_one(&asker, &name).map_err(unavailable)).await?;
@@ -222,7 +256,7 @@ impl KafkaLog {
             self.topics.make_cursors().await?;
         }
         let (clients, view, asker) = (self.clients.clone(), Arc::clone(&self.view), Arc::clone(&self.asker));
-        blocking(move || cursors::create(&clients, &view, &asker, &cursor)).await
+        blocking(move || cursors::create(&clients, &view, &asker, &cursor, &beginning)).await
     }
 
     async fn drop_cursor(&self, name: CursorName) -> Result<(), LogError> {
@@ -349,7 +383,7 @@ impl Log for KafkaLog {
     }
 
     fn create_cursor(&self, cursor: &Cursor) -> BoxFuture<'_, Result<bool, LogError>> {
-        Box::pin(self.make_cursor(cursor.clone()))
+        Box::pin(self.make_cursor(cursor.clone(), Beginning::new()))
     }
 
     fn subscribe(&self, cursor: &Cursor) -> Result<Box<dyn Subscription>, LogError> {

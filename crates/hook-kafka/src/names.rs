@@ -62,6 +62,11 @@ impl Names {
         format!("{}hook.create.{cursor}", self.namespace)
     }
 
+    /// Whoever carries records over from another log holds this transaction.
+    pub(crate) fn carrying(&self) -> String {
+        format!("{}hook.migrate", self.namespace)
+    }
+
     /// The transactions of one cursor in one process.
     pub(crate) fn transactions(&self, instance: &str, cursor: &CursorName) -> String {
         format!("{}{instance}.{cursor}", self.namespace)

@@ -17,6 +17,7 @@ use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{Consumer, base_consumer::PartitionQueue},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::BorrowedMessage,
 };
 
 use crate::{
@@ -48,8 +49,8 @@ pub(crate) struct Part {
 }
 
 /// What comes next of a partition.
-pub(crate) enum Next {
-    Record(Record),
+pub(crate) enum Next<T = Record> {
+    Record(T),
     /// There is nothing at or after the place that was read.
     End,
     /// The place that was to be read is gone, or was never there.
@@ -111,9 +112,18 @@ impl Reading {
 
 impl Part {
     pub(crate) fn next(&self, wait: Duration) -> KafkaResult<Next> {
+        self.next_as(wait, wire::decode)
+    }
+
+    /// The next record, as `decode` makes it of the message.
+    pub(crate) fn next_as<T>(
+        &self,
+        wait: Duration,
+        decode: impl Fn(TopicName, &BorrowedMessage<'_>) -> T,
+    ) -> KafkaResult<Next<T>> {
         match self.queue.poll(wait) {
             None => Ok(Next::Nothing),
-            Some(Ok(message)) => Ok(Next::Record(wire::decode(self.topic(), &message))),
+            Some(Ok(message)) => Ok(Next::Record(decode(self.topic(), &message))),
             Some(Err(KafkaError::PartitionEOF(_))) => Ok(Next::End),
             Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => Ok(Next::Gone),
             Some(Err(error)) => Err(error),

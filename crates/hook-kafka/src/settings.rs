@@ -110,10 +110,13 @@ pub struct Deduplication {
     pub window: Duration,
 }
 
+/// So long a copy is recognised at most.
+pub const MOST_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
 impl Deduplication {
     /// For a day.
     pub fn of(cursor: CursorName) -> Self {
-        Self { cursor, window: Duration::from_secs(24 * 3600) }
+        Self { cursor, window: MOST_WINDOW }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Makes topics, and checks those that are there.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use hook_core::{
     names::TopicName,
@@ -45,10 +49,15 @@ impl Topics {
         if self.are_known(records) {
             return Ok(());
         }
+        self.ensure_all(&records.iter().map(|record| record.topic.clone()).collect()).await
+    }
+
+    /// Makes those of these topics that are not known.
+    pub(crate) async fn ensure_all(&self, topics: &BTreeSet<TopicName>) -> Result<(), LogError> {
         let _turn = self.turn.lock().await;
-        for record in records {
-            if !self.view.knows(&record.topic) {
-                self.make(&record.topic).await.map_err(|problem| LogError::Unavailable(problem.to_string()))?;
+        for topic in topics {
+            if !self.view.knows(topic) {
+                self.make(topic).await.map_err(|problem| LogError::Unavailable(problem.to_string()))?;
             }
         }
         Ok(())

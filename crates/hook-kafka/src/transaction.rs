@@ -91,7 +91,7 @@ struct Worker {
 }
 
 /// How a transaction ended that did not succeed.
-enum Failed {
+pub(crate) enum Failed {
     /// Nothing of it will ever be seen.
     Aborted(LogError),
     /// The brokers have not said whether it was committed.
@@ -178,7 +178,8 @@ impl Worker {
     }
 }
 
-fn transact(
+/// Sends records, and commits them together with what was taken. Blocks.
+pub(crate) fn transact(
     producer: &Producer,
     clients: &Clients,
     records: &[NewRecord],

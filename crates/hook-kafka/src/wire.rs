@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `hook.header` | the record's header, byte for byte |
 //! | `hook.body` | `START+LENGTH` of the body within the value, in decimal; absent where the value is the body |
+//! | `hook.origin` | on a record that was carried over from another log: `LOG/TOPIC/PARTITION/OFFSET`, where it stood there |
 //! | `hook.dedup` | by which copies of the event are told: 24 bytes for each key, 16 of it and 8 until when, in milliseconds |
 //!
 //! A record without `hook.header` is somebody else's. Where its value is an `EventEnvelope`, it is read as one; otherwise its
@@ -31,6 +32,7 @@ use serde_json::value::RawValue;
 const HEADER: &str = "hook.header";
 const BODY: &str = "hook.body";
 const DEDUP: &str = "hook.dedup";
+const ORIGIN: &str = "hook.origin";
 const DEDUP_KEY: usize = 24;
 /// What a record needs beside its key, value and header.
 const FRAME: usize = 128;
@@ -208,6 +210,38 @@ pub(crate) fn decode(topic: TopicName, message: &BorrowedMessage<'_>) -> Record 
 /// The keys by which copies of a message are told.
 pub(crate) fn dedup(message: &BorrowedMessage<'_>) -> Vec<DedupKey> {
     message.headers().and_then(|headers| find(headers, DEDUP)).map_or_else(Vec::new, dedup_keys)
+}
+
+/// Where a record stood in the log that it was carried over from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The id of that log.
+    pub log: String,
+    /// The place there.
+    pub position: Position,
+}
+
+/// Lays a record out that comes from another log.
+pub(crate) fn encode_carried(record: &NewRecord, log: &str, position: &Position) -> Encoded {
+    let mut encoded = encode(record, &[]);
+    let Position { topic, partition, offset } = position;
+    let text = format!("{log}/{topic}/{partition}/{offset}");
+    let origin = Header { key: ORIGIN, value: Some(&text) };
+    encoded.headers = encoded.headers.map(|headers| headers.insert(origin));
+    encoded.size += text.len();
+    encoded
+}
+
+/// Where a message was carried over from.
+pub(crate) fn origin(message: &BorrowedMessage<'_>) -> Option<Origin> {
+    origin_of(message.headers().and_then(|headers| find(headers, ORIGIN))?)
+}
+
+fn origin_of(text: &[u8]) -> Option<Origin> {
+    let mut parts = std::str::from_utf8(text).ok()?.rsplitn(4, '/');
+    let (offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let topic = TopicName::new(parts.next()?).ok()?;
+    Some(Origin { log: parts.next()?.to_owned(), position: Position { topic, partition, offset } })
 }
 
 fn dedup_text(keys: &[DedupKey]) -> Vec<u8> {
@@ -393,6 +427,16 @@ mod tests {
         assert_eq!(dedup_keys(&text), [key(1), key(2)]);
         assert_eq!(dedup_keys(&text[..47]), [key(1)]);
         assert!(dedup_keys(&[0xff; 23]).is_empty());
+    }
+
+    #[test]
+    fn an_origin_is_read_back_and_what_is_bent_is_none() {
+        let position = Position { topic: TopicName::new("t").unwrap(), partition: 3, offset: u64::MAX };
+        let origin = Origin { log: "a".into(), position };
+        assert_eq!(origin_of(b"a/t/3/18446744073709551615"), Some(origin));
+        for bent in [&b"a"[..], b"t/0/1", b"a/t/x/1", b"a/t/1/-1", b"a//1/1", &[255]] {
+            assert_eq!(origin_of(bent), None);
+        }
     }
 
     #[test]
