@@ -9,7 +9,7 @@
 //! | [`environment`], [`secretless`] | values in layers, each with its origin; what the environment silently lacks |
 //! | [`data_directory`], [`readers`] | where the log is kept; what the cursors of a plan read |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
-//! | [`kafka`] | the log on Kafka, as far as this build has it |
+//! | [`kafka`], [`migration`] | the log on Kafka, as far as this build has it; the mark of a move to it |
 //! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
 //! | [`event_id`], [`since`] | values on the command line |
@@ -28,6 +28,7 @@ pub mod kafka;
 pub mod lab;
 pub mod load;
 pub mod logging;
+pub mod migration;
 pub mod options;
 pub mod output;
 pub mod owner;

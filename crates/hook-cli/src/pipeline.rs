@@ -27,7 +27,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::kafka::{self, Purpose};
+use crate::{
+    kafka::{self, Purpose},
+    migration,
+};
 
 /// How long questions that have begun may take when the process ends.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
@@ -140,6 +143,7 @@ pub async fn open_log(
 
 /// Reading it takes long where there is much, and must not hold up the async runtime.
 async fn open_embedded(plan: &Plan, directory: &Path, clock: &SharedClock) -> Result<Arc<dyn Log>, Box<Problem>> {
+    migration::carried_away(directory)?;
     let options = log_options(plan, directory, clock);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(options)).await;
     let log = match opened {

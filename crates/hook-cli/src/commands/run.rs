@@ -24,6 +24,7 @@ use crate::{
     kafka,
     load::{self, Loaded, LogChoice},
     logging,
+    migration::{self, Mark, Step},
     options::relay::Flags,
     pipeline::{self, Pipeline, Setup, asked_to_end},
     readers,
@@ -80,29 +81,50 @@ fn run_loaded(context: &Context, arguments: &Arguments, roles: &[Role], loaded: 
     ended
 }
 
-/// Refuses to leave undelivered events behind in an embedded log, where the log is another. `--force` goes on.
+/// Refuses to leave undelivered events behind in an embedded log, where the log is another; and to go on with one that was
+/// left. `--force` does.
 fn left_behind(context: &Context, loaded: &Loaded, directory: &Path) -> Result<(), Exit> {
     let plan = &loaded.plan;
-    if kafka::of(plan).is_none() || !hook_log::check::is_log(directory) {
+    let refuse = |problem: Box<Problem>| context.refuse(&[*problem], None);
+    if kafka::of(plan).is_none() {
+        let Err(problem) = migration::carried_away(directory) else { return Ok(()) };
+        other_log(context, *problem)?;
+        return Mark::remove(directory).map_err(refuse);
+    }
+    if !hook_log::check::is_log(directory) {
         return Ok(());
     }
+    let mark = Mark::read(directory).map_err(refuse)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let opened = EmbeddedLog::open_read_only(pipeline::log_options(plan, directory, &clock));
+    let state = opened.map(|log| log.state());
+    if let (Some(mark), Ok(state)) = (&mark, &state)
+        && mark.covers(state)
+    {
+        return Ok(());
+    }
     let place = directory.display();
-    let message = match opened.map(|log| readers::undelivered(plan, &log.state())) {
+    let message = match state.map(|state| readers::undelivered(plan, &state)) {
+        Ok(_) if mark.is_some_and(|mark| mark.step != Step::Done) => {
+            format!("the log is Kafka, and the migration of the embedded log in {place} has begun and is not over")
+        }
         Ok(0) => return Ok(()),
         Ok(left) => format!("the log is Kafka, and the embedded log in {place} has {left} deliveries left"),
         Err(error) => {
             format!("the log is Kafka, and what the embedded log in {place} has left cannot be read: {error}")
         }
     };
-    let help = "run `hook up` with `driver = \"embedded\"` until `hook cursors list` shows nothing behind; or give another \
-                --data-dir; --force leaves them there";
-    let problem = Problem::error(&codes::OTHER_LOG, message, help);
-    match context.globals.force {
-        true => context.show(&[problem.into_warning()], None),
-        false => return Err(context.refuse(&[problem], None)),
+    let help = "`hook log migrate --to kafka` carries them over, and goes on where it was interrupted; or run `hook up` with \
+                `driver = \"embedded\"` until `hook cursors list` shows nothing behind; or give another --data-dir; --force \
+                leaves them there";
+    other_log(context, Problem::error(&codes::OTHER_LOG, message, help))
+}
+
+fn other_log(context: &Context, problem: Problem) -> Result<(), Exit> {
+    if !context.globals.force {
+        return Err(context.refuse(&[problem], None));
     }
+    context.show(&[problem.into_warning()], None);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ mod open;
 mod operate;
 
 #[cfg(feature = "kafka")]
-pub use open::open;
+pub use open::{connect, open};
 #[cfg(feature = "kafka")]
 pub use operate::{cluster, groups};
 

@@ -26,9 +26,18 @@ pub async fn open(
     secrets: &Secrets,
     clock: &SharedClock,
 ) -> Result<Arc<dyn Log>, Box<Problem>> {
+    Ok(Arc::new(connect((kafka, plan), purpose, secrets, clock).await?))
+}
+
+/// The same, for what only this log can do.
+pub async fn connect(
+    (kafka, plan): (&Kafka, &Plan),
+    purpose: Purpose<'_>,
+    secrets: &Secrets,
+    clock: &SharedClock,
+) -> Result<KafkaLog, Box<Problem>> {
     let settings = settings((kafka, plan), purpose, secrets)?;
-    let log = KafkaLog::open(settings, Arc::clone(clock)).await.map_err(|error| not_opened(&error))?;
-    Ok(Arc::new(log))
+    KafkaLog::open(settings, Arc::clone(clock)).await.map_err(|error| not_opened(&error))
 }
 
 pub(super) fn settings(

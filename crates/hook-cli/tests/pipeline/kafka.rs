@@ -1,5 +1,5 @@
 //! The suite of [`main.rs`](main.rs) on Kafka, from the same source: what is not the embedded log's alone; and
-//! [`processes`], [`operate`] and [`fetching`], which that cannot do.
+//! [`processes`], [`operate`], [`fetching`] and [`migrate`], which that cannot do.
 //!
 //! It needs a broker, and runs only when it is asked for by name:
 //!
@@ -17,6 +17,7 @@ mod fetching;
 mod isolation;
 mod kill;
 mod lifecycle;
+mod migrate;
 mod operate;
 mod processes;
 mod questions;

@@ -234,9 +234,12 @@ pub static OTHER_LOG: Code = Code {
     title: "Undelivered events are in another log than the chosen one",
     is_security_critical: false,
     about: "The log is Kafka, and the data directory holds an embedded log with events that its destinations do not have \
-            yet. They would stay there. Run `hook up` once more with `driver = \"embedded\"` under `[backbone]` until `hook \
-            cursors list` shows that nothing is behind, and change the log then; or give another `--data-dir`. `--force` \
-            goes on and leaves them where they are.",
+            yet. They would stay there. `hook log migrate --to kafka` carries them over, and goes on where it was interrupted. \
+            Or run `hook up` once more with `driver = \"embedded\"` under `[backbone]` until `hook cursors list` shows that \
+            nothing is behind, and change the log then; or give another `--data-dir`. `--force` goes on and leaves them where \
+            they are. The other way round: the log is the embedded one, and its events were carried over to Kafka. Choose \
+            Kafka again, or another `--data-dir`; `--force` runs on the embedded log, which delivers once more what it had \
+            not delivered when it was left.",
     wrong: "",
     right: "",
 };

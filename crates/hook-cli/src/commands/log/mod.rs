@@ -7,6 +7,7 @@
 //! | [`repair`] | what a damage costs, and how the log opens again |
 //! | [`topics`], [`groups`], [`lag`] | what is in each topic, who reads it, and how much of it waits for whom; on either log |
 //! | [`export`], [`import`] | records as JSON lines; `file` holds the first and the last line |
+//! | [`migrate`] | from the embedded log to Kafka |
 //! | `findings` | a damage as people read it |
 
 pub mod export;
@@ -15,6 +16,7 @@ mod findings;
 pub mod groups;
 pub mod import;
 pub mod lag;
+pub mod migrate;
 pub mod repair;
 pub mod stat;
 pub mod topics;
@@ -55,6 +57,7 @@ enum Question {
     Repair(repair::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Migrate(migrate::Arguments),
 }
 
 /// Answers.
@@ -70,6 +73,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         Question::Repair(arguments) => repair::run(context, flag, arguments),
         Question::Export(arguments) => block_on(context, export::run(context, flag, arguments)),
         Question::Import(arguments) => block_on(context, import::run(context, flag, arguments)),
+        Question::Migrate(arguments) => block_on(context, migrate::run(context, flag, arguments)),
     }
 }
 
