@@ -39,7 +39,6 @@ use crate::{
 /// told. Then reads all of it back and compares. The journal stays. No pipeline may run, here or on that Kafka. Interrupted at
 /// any moment, the same command goes on from there.
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "without Kafka the contract is refused before"))]
 pub struct Arguments {
     /// Where to. Which cluster that is, the contract says, or the environment
     #[arg(long, value_name = "LOG")]
