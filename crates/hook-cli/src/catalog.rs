@@ -3,10 +3,8 @@
 use hook_core::catalog::{Catalog, PlannedDriver};
 
 /// Drivers that contracts may name and this build does not have yet.
-const PLANNED: &[(&str, &[&str])] = &[
-    ("serve", &["websocket_ingress", "mcp_ingest_exposed"]),
-    ("smash", &["mcp_tool_output", "websocket_server_output"]),
-];
+const PLANNED: &[(&str, &[&str])] =
+    &[("serve", &["mcp_ingest_exposed"]), ("smash", &["mcp_tool_output", "websocket_server_output"])];
 
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {

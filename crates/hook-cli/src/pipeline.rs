@@ -214,6 +214,7 @@ fn not_started(error: &StartError) -> Box<Problem> {
                     &codes::ADDRESS_NOT_OPENED,
                     "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
                 ),
+                ListenError::NotShared(_) => (&codes::ADDRESS_NOT_OPENED, "give the adapter a `bind` of its own"),
                 ListenError::MissingSecret(_) => (&codes::ENVIRONMENT_MISSING, "set it, or put it into an env file"),
                 ListenError::Client { .. } => (
                     &codes::UPSTREAM_NOT_OPENED,

@@ -65,6 +65,7 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
         driver_name: table.common.driver,
         driver: built.driver,
         plugins,
+        beside: None,
         settings: built.settings,
     })
 }

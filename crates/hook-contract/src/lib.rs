@@ -274,8 +274,8 @@ impl<'c, 't> Check<'c, 't> {
         let transports: Vec<&str> = read::ids(&written.transports).collect();
         adapters::transport_references(self, &active.ingress, &transports);
         adapters::transport_references(self, &active.egress, &transports);
-        let ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
-        listeners::collisions(self, written, &ingress);
+        let mut ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
+        listeners::share(self, written, &mut ingress);
         sources::of_adapters(self, written, &ingress, sources);
         let serve_routes = routes::serve(self, active);
         let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();

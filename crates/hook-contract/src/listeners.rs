@@ -1,8 +1,8 @@
-//! No two things listen on one address.
+//! Who listens where: addresses that are shared by path, and those that collide.
 
 use std::{net::SocketAddr, ops::Range};
 
-use hook_core::problem::codes;
+use hook_core::{ports::ingress::AddressClaim, problem::codes};
 
 use crate::{
     Check,
@@ -11,31 +11,106 @@ use crate::{
 };
 
 struct Claim {
+    /// Which of the adapters; `None` for `[admin]`.
+    adapter: Option<usize>,
     who: String,
-    address: SocketAddr,
+    claim: AddressClaim,
+    /// Whether it names no address of its own.
+    is_guest: bool,
     span: Range<usize>,
 }
 
-/// Finds claims of active ingress adapters and of the admin address that collide.
-pub(crate) fn collisions(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: &[IngressAdapter]) {
-    let mut claims: Vec<Claim> = Vec::new();
-    for adapter in adapters {
-        let span = find(&written.ingress, adapter.id.as_str()).map_or(0..0, |item| item.node.span_of("bind"));
+/// Finds claims of active ingress adapters and of the admin address that collide, and notes which adapters share the address of
+/// which.
+pub(crate) fn share(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: &mut [IngressAdapter]) {
+    let mut claims = claims(written, adapters);
+    settle(check, &mut claims);
+    for (index, second) in claims.iter().enumerate() {
+        let colliding = claims[..index].iter().find_map(|first| Some((first, collide_at(first, second)?)));
+        let Some((first, address)) = colliding else { continue };
+        if let (Some(host), Some(guest)) = (first.adapter, second.adapter)
+            && first.claim.address == second.claim.address
+            && !first.claim.overlaps(&second.claim)
+        {
+            let host = adapters[host].beside.clone().unwrap_or_else(|| adapters[host].id.clone());
+            adapters[guest].beside = Some(host);
+            continue;
+        }
+        let message = format!("{} and {} both listen on {address}", first.who, second.who);
+        let help = match first.claim.address == second.claim.address && first.adapter.and(second.adapter).is_some() {
+            true => "give one of them another path, such as one that begins in another way, or another port",
+            false => "give one of them another port; port 0 takes a free one",
+        };
+        check.findings.error(&codes::LISTENERS_COLLIDE, second.span.clone(), message, help);
+    }
+}
+
+/// In the order in which the contract has them.
+fn claims(written: &Written<'_>, adapters: &[IngressAdapter]) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for (index, adapter) in adapters.iter().enumerate() {
+        let item = find(&written.ingress, adapter.id.as_str());
+        let span = item.map_or(0..0, |item| {
+            let key = if item.node.get("bind").is_some() { "bind" } else { "driver" };
+            item.node.span_of(key)
+        });
         let who = format!("ingress adapter `{}`", adapter.id);
         let own = adapter.driver.claims().into_iter();
-        claims.extend(own.map(|claim| Claim { who: who.clone(), address: claim.address, span: span.clone() }));
+        claims.extend(own.map(|claim| Claim {
+            adapter: Some(index),
+            who: who.clone(),
+            is_guest: claim.address.is_none(),
+            claim,
+            span: span.clone(),
+        }));
     }
     if let Some(admin) = written.root.get("admin") {
-        claims.push(Claim { who: "[admin]".into(), address: written.admin.bind, span: admin.span_of("bind") });
+        let claim = AddressClaim { address: Some(written.admin.bind), path: String::new() };
+        claims.push(Claim {
+            adapter: None,
+            who: "[admin]".into(),
+            claim,
+            is_guest: false,
+            span: admin.span_of("bind"),
+        });
     }
     claims.sort_by_key(|claim| claim.span.start);
-    for (index, second) in claims.iter().enumerate() {
-        if let Some(first) = claims[..index].iter().find(|first| collide(first.address, second.address)) {
-            let message = format!("{} and {} both listen on {}", first.who, second.who, second.address);
-            let help = "give one of them another port; port 0 takes a free one";
-            check.findings.error(&codes::LISTENERS_COLLIDE, second.span.clone(), message, help);
+    claims
+}
+
+/// Gives those that name no address the only one that they can mean. They come behind it then.
+fn settle(check: &mut Check<'_, '_>, claims: &mut Vec<Claim>) {
+    let hosts = || claims.iter().filter(|claim| claim.adapter.is_some() && !claim.claim.path.is_empty());
+    let mut addresses: Vec<SocketAddr> = hosts().filter_map(|host| host.claim.address).collect();
+    let listening = addresses.len();
+    addresses.dedup();
+    let only = match addresses[..] {
+        // Each of two that ask for a free port gets one of its own.
+        [only] if only.port() != 0 || listening == 1 => Some(only),
+        _ => None,
+    };
+    let (mut settled, homeless): (Vec<_>, Vec<_>) =
+        std::mem::take(claims).into_iter().partition(|claim| claim.claim.address.is_some());
+    for mut claim in homeless {
+        if only.is_none() {
+            let message = match listening {
+                0 => format!("{} has no `bind`, and no other adapter listens", claim.who),
+                _ => format!("{} has no `bind`, and {listening} others listen on addresses of their own", claim.who),
+            };
+            let help = "write the address to listen on, such as `bind = \"127.0.0.1:8080\"`";
+            check.findings.error(&codes::NO_ADDRESS, claim.span, message, help);
+            continue;
         }
+        claim.claim.address = only;
+        settled.push(claim);
     }
+    *claims = settled;
+}
+
+/// The address that two want.
+fn collide_at(first: &Claim, second: &Claim) -> Option<SocketAddr> {
+    let (one, two) = (first.claim.address?, second.claim.address?);
+    (collide(one, two) || (second.is_guest && one == two)).then_some(two)
 }
 
 fn collide(first: SocketAddr, second: SocketAddr) -> bool {

@@ -163,6 +163,8 @@ pub struct IngressAdapter {
     pub driver: Arc<dyn IngressDriver>,
     /// Its plugins, in order.
     pub plugins: Vec<Arc<dyn Plugin>>,
+    /// The adapter whose address it shares.
+    pub beside: Option<AdapterId>,
     /// Its settings, complete.
     pub settings: serde_json::Value,
 }

@@ -103,7 +103,7 @@ smash_routes = ["core-to-file"]
 3:6 HOOK0104 error `id`: expected a kebab-case id such as `github-to-agent`, found `My App` | write it like `id = "github-to-agent"`
 4:1 HOOK0101 error unknown key `nane` in [app] | did you mean `name`? the keys here: `id`, `name`, `version`, `description`
 5:11 HOOK0104 error `version`: expected a semantic version such as `1.0.0`, found `1` | write it like `version = "1.0.0"`
-9:10 HOOK0105 error there is no driver `http_webhook_ingres` | did you mean `http_webhook_ingress`? the drivers here: `http_webhook_ingress`, `kafka_ingress`, `websocket_ingress` (not in this build)
+9:10 HOOK0105 error there is no driver `http_webhook_ingres` | did you mean `http_webhook_ingress`? the drivers here: `http_webhook_ingress`, `kafka_ingress`, `websocket_ingress`, `mcp_ingest_exposed` (not in this build)
 12:6 HOOK0129 warning no profile lists serve route `all-to-core` | add it to `serve_routes` of a profile, or leave it out
 13:16 HOOK0103 error `source_match` is a number, expected a text | write it like `source_match = "*"`
 15:16 HOOK0104 error `target_topic`: expected `{source}` as the only placeholder of a topic, such as `webhooks.{source}`, found `webhooks.{event}` | write it like `target_topic = "webhooks.core"`
@@ -517,4 +517,53 @@ fn what_changes_nothing_beside_the_rest_is_told() {
     };
     assert!(held("false").contains("HOOK0135"), "{}", held("false"));
     assert_eq!(held("true"), "");
+}
+
+/// The problems of a contract with two adapters, and whose address each of them shares.
+fn listening(first: &str, second: &str) -> (String, Vec<Option<String>>) {
+    let socket = format!("driver = \"websocket_ingress\"\nauth_mode = \"none\"\n{second}");
+    let text = VALID
+        .replace("bind = \"127.0.0.1:8080\"", first)
+        .replace(
+            "[[serve.routes]]",
+            &format!("[[serve.ingress_adapters]]\nid = \"ws-in\"\n{socket}\n\n[[serve.routes]]"),
+        )
+        .replace("[\"http-in\"]", "[\"http-in\", \"ws-in\"]");
+    let checked = checked(&text);
+    let adapters = checked.plan.iter().flat_map(|plan| &plan.serve.adapters);
+    let beside = adapters.map(|adapter| adapter.beside.as_ref().map(ToString::to_string)).collect();
+    (lines(&checked.problems), beside)
+}
+
+#[test]
+fn adapters_share_an_address_where_no_path_belongs_to_both() {
+    let shared = (String::new(), vec![None, Some("http-in".to_owned())]);
+    let alone = (String::new(), vec![None, None]);
+    let bind = |port: u16| format!("bind = \"127.0.0.1:{port}\"");
+    assert_eq!(listening(&bind(8080), &bind(8080)), shared);
+    assert_eq!(listening(&bind(8080), ""), shared, "there is only one address that it could mean");
+    assert_eq!(listening(&bind(0), ""), shared);
+    assert_eq!(listening(&bind(8080), &bind(8081)), alone);
+    assert_eq!(listening(&bind(0), &bind(0)), alone, "each gets a free port");
+}
+
+#[test]
+fn addresses_that_cannot_be_shared_are_problems() {
+    let found = |first: &str, second: &str| listening(first, second).0;
+    let bind = "bind = \"127.0.0.1:8080\"";
+    let overlapping = format!("{bind}\npath_template = \"/webhook/{{source}}\"");
+    assert_eq!(
+        found(bind, &overlapping),
+        "16:8 HOOK0118 error ingress adapter `http-in` and ingress adapter `ws-in` both listen on 127.0.0.1:8080 | give one of them another path, such as one that begins in another way, or another port"
+    );
+    assert_eq!(
+        found(bind, "bind = \"0.0.0.0:8080\""),
+        "16:8 HOOK0118 error ingress adapter `http-in` and ingress adapter `ws-in` both listen on 0.0.0.0:8080 | give one of them another port; port 0 takes a free one"
+    );
+    let without_address =
+        VALID.replace("http_webhook_ingress\"\nbind = \"127.0.0.1:8080\"", "websocket_ingress\"\nauth_mode = \"none\"");
+    assert_eq!(
+        lines(&checked(&without_address).problems),
+        "9:10 HOOK0143 error ingress adapter `http-in` has no `bind`, and no other adapter listens | write the address to listen on, such as `bind = \"127.0.0.1:8080\"`"
+    );
 }

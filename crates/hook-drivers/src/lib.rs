@@ -14,7 +14,7 @@ use hook_core::{
 
 /// The drivers through which events come in.
 pub fn ingress() -> Vec<Entry<dyn IngressDriver>> {
-    vec![Entry::of::<http::ingress::HttpWebhookIngress>()]
+    vec![Entry::of::<http::ingress::HttpWebhookIngress>(), Entry::of::<websocket::ingress::WebSocketIngress>()]
 }
 
 /// The drivers through which events go out.

@@ -12,7 +12,7 @@ use std::{
 use adapter::{Topic, inlet::Inlets, pause};
 use hook_core::{
     names::AdapterId,
-    ports::ingress::{Inlet, Trouble},
+    ports::ingress::{Doors, Inlet, Opening, Trouble},
     secret::Secrets,
     stop::Stop,
 };
@@ -37,7 +37,9 @@ impl Member {
         }
         let driver = adapters::ingress().remove(0).build(settings).ok().unwrap().driver;
         let secrets: Secrets = Arc::new(BTreeMap::new());
-        let listener = driver.listen(AdapterId::new("orders-in").unwrap(), &secrets).await.unwrap();
+        let (adapter, doors) = (AdapterId::new("orders-in").unwrap(), Doors::default());
+        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
+        let listener = driver.listen(opening).await.unwrap();
         assert!(listener.address().is_none() && listener.upstream().is_some());
         let trouble = listener.trouble();
         let (stop, stopped) = oneshot::channel::<()>();

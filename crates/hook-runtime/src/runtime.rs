@@ -9,7 +9,7 @@ use hook_core::{
     names::AdapterId,
     ports::{
         egress::EgressDriver,
-        ingress::{Inlet, ListenError, Listener, Trouble},
+        ingress::{Doors, Inlet, ListenError, Listener, Opening, Trouble},
         log::{Cursor, From, Log, LogError},
     },
     secret::Secrets,
@@ -273,8 +273,14 @@ impl Handle {
 
     async fn listen(&mut self) -> Result<Vec<(AdapterId, Box<dyn Listener>)>, StartError> {
         let mut listeners = Vec::new();
-        for adapter in &self.plan.serve.adapters {
-            let listener = adapter.driver.listen(adapter.id.clone(), &self.secrets).await;
+        let doors = Doors::default();
+        // Whoever shares an address comes behind the one that opens it.
+        let mut adapters: Vec<_> = self.plan.serve.adapters.iter().collect();
+        adapters.sort_by_key(|adapter| adapter.beside.is_some());
+        for adapter in adapters {
+            let beside = adapter.beside.as_ref();
+            let opening = Opening { adapter: &adapter.id, secrets: &self.secrets, beside, doors: &doors };
+            let listener = adapter.driver.listen(opening).await;
             let listener = listener.map_err(|source| StartError::Listen { adapter: adapter.id.clone(), source })?;
             self.listeners.push(ListenerStatus {
                 adapter: adapter.id.clone(),

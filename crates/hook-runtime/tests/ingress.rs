@@ -24,8 +24,8 @@ use hook_core::{
     payload::Payload,
     ports::{
         ingress::{
-            Accepted, AddressClaim, IngressDriver, Inlet, ListenError, Listener, Poison, Refused, RejectionKind,
-            Trouble, Upstream,
+            Accepted, AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Poison, Refused,
+            RejectionKind, Trouble, Upstream,
         },
         log::{From, Log, TopicFilter},
         verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
@@ -54,7 +54,7 @@ impl IngressDriver for Fetching {
         self.sources.clone()
     }
 
-    fn listen<'a>(&'a self, _: AdapterId, _: &'a Secrets) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(&'a self, _: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Listener>) })
     }
 }
@@ -168,6 +168,7 @@ fn adapter(id: &str, driver: &Fetching) -> IngressAdapter {
         driver_name: "fetching".into(),
         driver: Arc::new(driver.clone()),
         plugins: Vec::new(),
+        beside: None,
         settings: serde_json::Value::Null,
     }
 }

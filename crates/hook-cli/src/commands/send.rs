@@ -7,12 +7,14 @@ use std::{
 };
 
 use hook_admin::socket::Client;
-use hook_contract::plan::{Plan, SourcePlan};
+use hook_contract::plan::{IngressAdapter, Plan, SourcePlan};
 use hook_core::{
     Timestamp,
+    catalog::Kind,
     names::{AdapterId, SourceName},
     secret::{Secret, SecretStore},
 };
+use hook_drivers::http::ingress::HttpWebhookIngress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -137,15 +139,17 @@ async fn find_url(
         None => None,
     };
     let listeners = running.map(|running| running.listeners).unwrap_or_default();
-    let of_adapter = |adapter: &hook_contract::plan::IngressAdapter| {
+    let of_adapter = |adapter: &IngressAdapter| {
         let claim = adapter.driver.claims().into_iter().next()?;
         let listening = listeners.iter().find(|listening| listening.adapter == adapter.id);
-        let address = listening.and_then(|listening| listening.address).unwrap_or(claim.address);
+        let address = listening.and_then(|listening| listening.address).or(claim.address)?;
         (address.port() != 0).then(|| url(address, &claim.path, &arguments.source)).flatten()
     };
+    let takes_webhooks = |adapter: &&IngressAdapter| adapter.driver_name == HttpWebhookIngress::NAME;
     plan.serve
         .adapters
         .iter()
+        .filter(takes_webhooks)
         .find_map(of_adapter)
         .ok_or_else(|| fail(context, "nothing says where to post: start the pipeline with `hook up`, or give --url"))
 }

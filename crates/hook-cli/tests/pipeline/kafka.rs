@@ -21,6 +21,7 @@ mod migrate;
 mod operate;
 mod processes;
 mod questions;
+mod sockets;
 #[allow(dead_code, reason = "the suite of the embedded log uses all of it")]
 mod support;
 

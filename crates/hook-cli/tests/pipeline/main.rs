@@ -10,6 +10,7 @@
 //! | [`log`] | `log stat`, `verify`, `repair`, `export` and `import` |
 //! | [`embedded`] | what is the embedded log's alone |
 //! | [`commands`] | `demo`, `send` and `test` |
+//! | [`sockets`] | events over WebSocket, in and out |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
 //! | [`isolation`] | a bad destination is nobody else's problem |
@@ -28,6 +29,7 @@ mod kill;
 mod lifecycle;
 mod log;
 mod questions;
+mod sockets;
 mod support;
 
 /// What the pipelines run on.

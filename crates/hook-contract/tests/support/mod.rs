@@ -8,12 +8,12 @@ use hook_contract::{Checked, Options, check};
 use hook_core::{
     BoxFuture,
     catalog::{BuiltinSource, Catalog, Entry, Fault, Kind, PlannedDriver},
-    names::{AdapterId, EnvName, SourceName},
+    names::{EnvName, SourceName},
     outcome::Outcome,
     payload::Payload,
     ports::{
         egress::{CheckError, Delivery, EgressDriver},
-        ingress::{AddressClaim, IngressDriver, ListenError, Listener},
+        ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
         plugin::{Draft, Plugin, Verdict},
         verifier::{Claim, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
     },
@@ -102,7 +102,7 @@ fn yes() -> bool {
 }
 
 struct Silent {
-    bind: SocketAddr,
+    bind: Option<SocketAddr>,
     path: String,
 }
 
@@ -110,7 +110,7 @@ impl IngressDriver for Silent {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: self.bind, path: self.path.clone() }]
     }
-    fn listen<'a>(&'a self, _: AdapterId, _: &'a Secrets) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(&'a self, _: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         unreachable!("a check listens nowhere")
     }
 }
@@ -119,6 +119,22 @@ kind!(Webhook, "http_webhook_ingress", WebhookSettings, dyn IngressDriver, |sett
     if !settings.path_template.contains("{source}") {
         return Err(vec![Fault::at("/path_template", "the path has no `{source}`", "write `/webhook/{source}`")]);
     }
+    Ok(Arc::new(Silent { bind: Some(settings.bind), path: settings.path_template }))
+});
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct SocketSettings {
+    auth_mode: String,
+    bind: Option<SocketAddr>,
+    #[serde(default = "socket_path")]
+    path_template: String,
+}
+
+fn socket_path() -> String {
+    "/ingest/ws/{source}".into()
+}
+
+kind!(Socket, "websocket_ingress", SocketSettings, dyn IngressDriver, |settings| {
     Ok(Arc::new(Silent { bind: settings.bind, path: settings.path_template }))
 });
 
@@ -143,7 +159,7 @@ impl IngressDriver for Fetching {
     fn sources(&self) -> Vec<SourceName> {
         self.0.clone()
     }
-    fn listen<'a>(&'a self, _: AdapterId, _: &'a Secrets) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(&'a self, _: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         unreachable!("a check fetches nothing")
     }
 }
@@ -377,7 +393,7 @@ kind!(Flag, "add_meta_flag", FlagSettings, dyn Plugin, |_| Ok(Arc::new(Keep)));
 pub(crate) fn catalog() -> Catalog {
     let source = |name, secret_env| BuiltinSource { name, verifier: name, secret_env };
     Catalog {
-        ingress: vec![Entry::of::<Webhook>(), Entry::of::<KafkaIn>()],
+        ingress: vec![Entry::of::<Webhook>(), Entry::of::<KafkaIn>(), Entry::of::<Socket>()],
         egress: vec![Entry::of::<OpenClaw>(), Entry::of::<Http>(), Entry::of::<File>(), Entry::of::<KafkaOut>()],
         verifiers: vec![
             Entry::of::<GitHub>(),
@@ -397,7 +413,7 @@ pub(crate) fn catalog() -> Catalog {
         planned: vec![
             PlannedDriver {
                 side: "serve",
-                name: "websocket_ingress",
+                name: "mcp_ingest_exposed",
                 install: Some("`cargo install sockets` installs one that does"),
             },
             PlannedDriver { side: "smash", name: "mcp_tool_output", install: None },

@@ -1,6 +1,8 @@
 //! How events come in: an adapter listens, and hands what it receives to the inlet.
 
 use std::{
+    any::Any,
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,13 +20,59 @@ use crate::{
     stop::Stop,
 };
 
-/// What an adapter occupies. No two active adapters may claim the same address; port 0 collides with nothing.
+/// What an adapter occupies. Adapters may share an address where no path belongs to two of them; port 0 is shared with nobody
+/// who asks for it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressClaim {
-    /// The address to listen on.
-    pub address: SocketAddr,
-    /// The path pattern on it, such as `/webhook/{source}`.
+    /// The address to listen on; `None` for that of the only other adapter that has one.
+    pub address: Option<SocketAddr>,
+    /// The path pattern on it, such as `/webhook/{source}`. Empty where the address cannot be shared.
     pub path: String,
+}
+
+impl AddressClaim {
+    /// Whether a path could belong to both. A segment in braces stands for any one segment.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let is_any = |segment: &str| segment.starts_with('{') && segment.ends_with('}');
+        let (mut ours, mut theirs) = (self.path.split('/'), other.path.split('/'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return true,
+                (Some(one), Some(two)) if one == two || is_any(one) || is_any(two) => {}
+                _ => return self.path.is_empty() || other.path.is_empty(),
+            }
+        }
+    }
+}
+
+/// What an adapter is given to open what its events come from.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// The id that the contract gives it.
+    pub adapter: &'a AdapterId,
+    /// Where it finds what it needs to prove who we are.
+    pub secrets: &'a Secrets,
+    /// The adapter whose address it shares; that one was opened before.
+    pub beside: Option<&'a AdapterId>,
+    /// What the adapters of this process have opened.
+    pub doors: &'a Doors,
+}
+
+/// What the adapters of a process have opened, for those that share it.
+#[derive(Default)]
+pub struct Doors(Mutex<BTreeMap<AdapterId, Arc<dyn Any + Send + Sync>>>);
+
+impl Doors {
+    /// Leaves what an adapter has opened.
+    pub fn leave<T: Send + Sync + 'static>(&self, adapter: &AdapterId, door: Arc<T>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(adapter.clone(), door);
+    }
+
+    /// What that adapter has opened, where it is of this kind.
+    pub fn find<T: Send + Sync + 'static>(&self, adapter: &AdapterId) -> Option<Arc<T>> {
+        let door = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(adapter).cloned()?;
+        door.downcast().ok()
+    }
 }
 
 /// A protocol through which events come in.
@@ -42,13 +90,8 @@ pub trait IngressDriver: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Opens the address. `adapter` is the id that the contract gives this adapter; `secrets` is where it finds what it needs
-    /// to prove who we are.
-    fn listen<'a>(
-        &'a self,
-        adapter: AdapterId,
-        secrets: &'a Secrets,
-    ) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>>;
+    /// Opens the address, or takes its place on one that is open.
+    fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>>;
 }
 
 /// An adapter with its address open.
@@ -109,6 +152,9 @@ pub enum ListenError {
         #[source]
         source: std::io::Error,
     },
+    /// The adapter whose address was to be shared has none that can be.
+    #[error("{0} has no address that can be shared")]
+    NotShared(AdapterId),
     /// A secret that the adapter names is not set.
     #[error("{0} is not set")]
     MissingSecret(EnvName),
@@ -194,6 +240,8 @@ pub enum RejectionKind {
     Malformed,
     /// 401: not proven to come from the source.
     Unauthorized,
+    /// 403: proven or not, it may not do this.
+    Forbidden,
     /// 404: no such path or source.
     NotFound,
     /// 405: another method than the adapter takes.
@@ -202,6 +250,8 @@ pub enum RejectionKind {
     Timeout,
     /// 413: the body is over the limit.
     TooLarge,
+    /// 426: the path is for another protocol.
+    UpgradeRequired,
     /// 422: a plugin refused it.
     Unprocessable,
     /// 429: over a rate limit.
@@ -217,11 +267,13 @@ impl RejectionKind {
             Self::CoolingDown => 200,
             Self::Malformed => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
             Self::TooLarge => 413,
             Self::Unprocessable => 422,
+            Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::Unavailable => 503,
         }
@@ -248,4 +300,34 @@ pub struct Rejection {
     pub refused: Refused,
     /// Names the request in `hook explain`.
     pub request_id: RequestId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_overlap_where_one_path_could_belong_to_both() {
+        let overlap = |one: &str, two: &str| {
+            let claim = |path: &str| AddressClaim { address: None, path: path.to_owned() };
+            assert_eq!(claim(one).overlaps(&claim(two)), claim(two).overlaps(&claim(one)));
+            claim(one).overlaps(&claim(two))
+        };
+        assert!(overlap("/webhook/{source}", "/webhook/{source}"));
+        assert!(overlap("/webhook/{source}", "/webhook/mcp"));
+        assert!(overlap("/{source}/in", "/mcp/{source}"));
+        assert!(overlap("", "/mcp"), "an address without paths is not shared");
+        assert!(!overlap("/webhook/{source}", "/ingest/ws/{source}"));
+        assert!(!overlap("/webhook/{source}", "/mcp"));
+        assert!(!overlap("/mcp", "/mcp/"));
+    }
+
+    #[test]
+    fn a_door_is_found_by_who_has_opened_it_and_by_its_kind() {
+        let (doors, adapter) = (Doors::default(), AdapterId::new("http-in").unwrap());
+        assert!(doors.find::<u8>(&adapter).is_none());
+        doors.leave(&adapter, Arc::new(7u8));
+        assert_eq!(doors.find::<u8>(&adapter).as_deref(), Some(&7));
+        assert!(doors.find::<u16>(&adapter).is_none());
+    }
 }

@@ -25,7 +25,7 @@ struct Body<'a> {
 }
 
 /// The answer to a request that was taken.
-pub(super) fn accepted(accepted: Accepted) -> Response<Bytes> {
+pub(crate) fn accepted(accepted: Accepted) -> Response<Bytes> {
     let body = |code, event_id, request_id| Body { code, event_id, message: None, request_id };
     match accepted {
         Accepted::Stored(id) => respond(StatusCode::ACCEPTED, &body("accepted", Some(id.to_string()), None)),
@@ -40,8 +40,8 @@ pub(super) fn accepted(accepted: Accepted) -> Response<Bytes> {
     }
 }
 
-/// The answer to a request that was refused.
-pub(super) fn rejected(rejection: &Rejection) -> Response<Bytes> {
+/// The answer to a request that was refused, of an adapter that takes this method.
+pub(crate) fn rejected(rejection: &Rejection, method: &'static str) -> Response<Bytes> {
     let refused = &rejection.refused;
     let status = StatusCode::from_u16(refused.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = respond(
@@ -59,7 +59,7 @@ pub(super) fn rejected(rejection: &Rejection) -> Response<Bytes> {
     }
     match refused.kind {
         RejectionKind::MethodNotAllowed => {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            headers.insert(ALLOW, HeaderValue::from_static(method));
         }
         // The rest of the body will not be read, so that nothing else can follow on this connection.
         RejectionKind::TooLarge | RejectionKind::Timeout => {
@@ -71,7 +71,7 @@ pub(super) fn rejected(rejection: &Rejection) -> Response<Bytes> {
 }
 
 /// An answer as it stands on the wire, for a connection that HTTP framing has already given up.
-pub(super) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
+pub(crate) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
     let mut wire =
         format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", response.status(), response.body().len()).into_bytes();
     for (name, value) in response.headers() {

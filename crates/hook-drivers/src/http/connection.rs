@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! HTTP/1.1 ── one request after the other ──▶ the last answer ── FIN ──▶ take what still comes ──▶ closed
-//!                  │ head not here in time: 408    │ or: stop, idle, not HTTP
+//!                  │ head not here in time: 408    │ or: stop, idle, not HTTP; after a 101, what was asked for instead
 //! ```
 
 use std::{
@@ -11,15 +11,17 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use hook_core::stop::Stop;
+use http::Request;
 use http_body_util::Full;
 use hyper::{
+    body::Incoming,
     server::conn::http1::{self, Parts},
     service::service_fn,
 };
@@ -30,7 +32,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{answer, receive::Receiver, stall::StallGuard};
+use super::{
+    answer,
+    front::{Answer, Front, Service, Upgraded},
+    stall::StallGuard,
+};
 
 /// A request head is a request line and headers: senders of webhooks stay well under 8 KiB.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -48,36 +54,50 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Answers one request after the other until the client has no more, is too slow, or `stop` comes.
-    pub(super) async fn serve(self, stream: TcpStream, receiver: Arc<Receiver>, stop: Stop) {
+    /// Answers one request after the other until the client has no more, is too slow, or `stop` comes. Requests whose path is
+    /// no guest's are the host's.
+    pub(super) async fn serve(self, stream: TcpStream, host: Arc<dyn Service>, front: Arc<Front>, stop: Stop) {
         // Answers are small and complete: waiting to fill a packet only delays them. A socket that refuses is still good.
         let _ = stream.set_nodelay(true);
         let io = TokioIo::new(StallGuard::new(stream, self.read_timeout));
         let was_refused = Arc::new(AtomicBool::new(false));
-        let (answering, refusing) = (Arc::clone(&receiver), Arc::clone(&was_refused));
-        let service = service_fn(move |request| {
-            let (receiver, was_refused) = (Arc::clone(&answering), Arc::clone(&refusing));
+        let upgrade = Arc::new(Mutex::new(None));
+        let (answering, refusing, upgrading) = (Arc::clone(&host), Arc::clone(&was_refused), Arc::clone(&upgrade));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (host, guest) = (Arc::clone(&answering), front.guest(request.uri().path()));
+            let (was_refused, upgrading) = (Arc::clone(&refusing), Arc::clone(&upgrading));
             let answer = async move {
-                let answer = receiver.receive(request, self.peer.ip()).await;
-                was_refused.store(answer.status().is_client_error(), Ordering::Relaxed);
-                Ok::<_, Infallible>(answer.map(Full::new))
+                let service = match guest {
+                    Some(guest) => guest.service().await.unwrap_or(host),
+                    None => host,
+                };
+                let Answer { response, upgrade } = service.call(request, self.peer.ip()).await;
+                was_refused.store(response.status().is_client_error(), Ordering::Relaxed);
+                if upgrade.is_some() {
+                    *upgrading.lock().unwrap_or_else(PoisonError::into_inner) = upgrade;
+                }
+                Ok::<_, Infallible>(response.map(Full::new))
             };
             Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
         });
         let mut connection = self.http().serve_connection(io, service);
         let ended = tokio::select! {
             ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
-            () = stop => {
+            () = stop.clone() => {
                 Pin::new(&mut connection).graceful_shutdown();
                 poll_fn(|context| connection.poll_without_shutdown(context)).await
             }
         };
         let Parts { io, read_buf, .. } = connection.into_parts();
         let mut stream = io.into_inner();
+        let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(upgrade) = upgrade.filter(|_| ended.is_ok()) {
+            return upgrade(Upgraded { stream, unread: read_buf }, stop).await;
+        }
         let is_slow = ended.as_ref().is_err_and(hyper::Error::is_timeout);
         let was_idle = is_slow && read_buf.is_empty();
         if is_slow && !was_idle {
-            let _ = stream.write_all(&answer::to_wire(&receiver.head_timed_out())).await;
+            let _ = stream.write_all(&answer::to_wire(&host.head_timed_out())).await;
         }
         let may_send_more = was_refused.load(Ordering::Relaxed) || (ended.is_err() && !was_idle);
         close(stream.into_inner(), if may_send_more { LINGER } else { Duration::ZERO }).await;

@@ -10,15 +10,19 @@ use std::{
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
-    names::AdapterId,
-    ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener},
-    secret::Secrets,
+    ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
 };
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{networks, path::PathTemplate, server::Server};
+use super::{
+    front::Service,
+    networks,
+    path::PathTemplate,
+    receive::Receiver,
+    server::{Limits, listen},
+};
 
 /// A record holds a whole body, and so does memory while it arrives.
 const LARGEST_BODY_BYTES: u64 = 32 * 1024 * 1024;
@@ -42,7 +46,7 @@ pub struct Settings {
     /// How long a request head may take to arrive, and then its body. A connection without a request ends as late.
     #[serde(default = "default_read_timeout_seconds")]
     pub read_timeout_seconds: NonZeroU64,
-    /// How many connections are served at once. Further ones wait.
+    /// How many connections are served at once. Further ones wait. Of adapters that share an address, the first decides.
     #[serde(default = "default_max_connections")]
     pub max_connections: NonZeroUsize,
     /// The proxies whose `X-Forwarded-For` and `Forwarded` headers are believed.
@@ -131,18 +135,16 @@ fn limits_of(settings: &Settings) -> Vec<Fault> {
 
 impl IngressDriver for HttpWebhookIngress {
     fn claims(&self) -> Vec<AddressClaim> {
-        vec![AddressClaim { address: self.rules.bind, path: self.path_template.clone() }]
+        vec![AddressClaim { address: Some(self.rules.bind), path: self.path_template.clone() }]
     }
 
-    fn listen<'a>(
-        &'a self,
-        adapter: AdapterId,
-        _: &'a Secrets,
-    ) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
-        Box::pin(async move {
-            let server = Server::open(adapter, Arc::clone(&self.rules)).await?;
-            Ok(Box::new(server) as Box<dyn Listener>)
-        })
+    fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+        let (adapter, rules) = (opening.adapter.clone(), Arc::clone(&self.rules));
+        let limits = Limits { read_timeout: rules.read_timeout, max_connections: rules.max_connections };
+        let path = rules.path.clone();
+        let takes = Box::new(move |asked: &str| path.source(asked).is_some());
+        let service = Box::new(|inlet| Arc::new(Receiver::new(adapter, rules, inlet)) as Arc<dyn Service>);
+        Box::pin(listen(opening, self.rules.bind, limits, takes, service))
     }
 }
 

@@ -6,14 +6,14 @@ const SOURCE: &str = "{source}";
 
 /// A path in which one whole segment is the name of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PathTemplate {
+pub(crate) struct PathTemplate {
     before: String,
     after: String,
 }
 
 impl PathTemplate {
     /// Parses a template such as `/webhook/{source}`.
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let fault = |message: &str| Fault::at("/path_template", message, "write a path such as `/webhook/{source}`");
         if !text.starts_with('/') {
             return Err(fault("a path starts with `/`"));
@@ -34,7 +34,7 @@ impl PathTemplate {
     }
 
     /// The segment that names the source; `None` where the path is another one.
-    pub(super) fn source<'path>(&self, path: &'path str) -> Option<&'path str> {
+    pub(crate) fn source<'path>(&self, path: &'path str) -> Option<&'path str> {
         let segment = path.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
         (!segment.is_empty() && !segment.contains('/')).then_some(segment)
     }

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hook_core::{
+    BoxFuture,
     clock::{Clock, SystemClock},
     event::{RawEvent, RequestId},
     names::{AdapterId, SourceName},
@@ -15,10 +16,14 @@ use hyper::body::Incoming;
 use super::{
     answer,
     body::{self, BodyError},
+    front::{Answer, Service},
     ingress::Rules,
     proxies::client_address,
     rate::AddressRate,
 };
+
+/// Whatever a sender wants to say it posts.
+const METHOD: &str = "POST";
 
 /// What answers the requests of one adapter.
 pub(super) struct Receiver {
@@ -32,21 +37,6 @@ impl Receiver {
     pub(super) fn new(adapter: AdapterId, rules: Arc<Rules>, inlet: Arc<dyn Inlet>) -> Self {
         let rate = rules.rate_per_minute.map(AddressRate::per_minute);
         Self { adapter, rules, rate, inlet }
-    }
-
-    /// Answers one request. Never fails: whatever is wrong is an answer.
-    pub(super) async fn receive(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Bytes> {
-        let (head, body) = request.into_parts();
-        match self.take(head, body, peer).await {
-            Ok(accepted) => answer::accepted(accepted),
-            Err(rejection) => answer::rejected(&rejection),
-        }
-    }
-
-    /// The answer to a request whose head did not arrive in time.
-    pub(super) fn head_timed_out(&self) -> Response<Bytes> {
-        let message = self.too_slow("head");
-        answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message))
     }
 
     async fn take(&self, head: Parts, body: Incoming, peer: IpAddr) -> Result<Accepted, Rejection> {
@@ -124,6 +114,23 @@ impl Receiver {
         message: String,
     ) -> Rejection {
         self.inlet.refuse(&self.adapter, source, Refused { kind, code, message, retry_after: None })
+    }
+}
+
+impl Service for Receiver {
+    fn call<'a>(&'a self, request: Request<Incoming>, peer: IpAddr) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            match self.take(head, body, peer).await {
+                Ok(accepted) => answer::accepted(accepted).into(),
+                Err(rejection) => answer::rejected(&rejection, METHOD).into(),
+            }
+        })
+    }
+
+    fn head_timed_out(&self) -> Response<Bytes> {
+        let message = self.too_slow("head");
+        answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message), METHOD)
     }
 }
 

@@ -4,8 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hook_core::{
     BoxFuture,
-    names::AdapterId,
-    ports::ingress::{Inlet, ListenError, Listener},
+    ports::ingress::{Inlet, ListenError, Listener, Opening},
     stop::Stop,
 };
 use tokio::{
@@ -16,7 +15,10 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::{connection::Connection, ingress::Rules, receive::Receiver};
+use super::{
+    connection::Connection,
+    front::{Front, Place, Service, Takes},
+};
 
 /// How long to leave the system alone when it has no file descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -24,26 +26,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a request may take beyond its `read_timeout` while the listener drains: the inlet's time and the answer.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
-/// An open address.
-pub(super) struct Server {
-    adapter: AdapterId,
-    rules: Arc<Rules>,
-    listener: TcpListener,
-    address: SocketAddr,
+/// What the connections of an address are held to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long a request head may take to arrive.
+    pub(crate) read_timeout: Duration,
+    /// How many connections are served at once.
+    pub(crate) max_connections: usize,
 }
 
-impl Server {
-    /// Opens the address.
-    pub(super) async fn open(adapter: AdapterId, rules: Arc<Rules>) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Address { address: rules.bind, source };
-        let listener = TcpListener::bind(rules.bind).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { adapter, rules, listener, address })
-    }
+/// Makes the service of an adapter, when there is an inlet.
+pub(crate) type MakeService = Box<dyn FnOnce(Arc<dyn Inlet>) -> Arc<dyn Service> + Send>;
 
+/// Opens an address for an adapter, or takes its place on the one that it shares.
+pub(crate) async fn listen(
+    opening: Opening<'_>,
+    bind: SocketAddr,
+    limits: Limits,
+    takes: Takes,
+    service: MakeService,
+) -> Result<Box<dyn Listener>, ListenError> {
+    if let Some(host) = opening.beside {
+        let front = opening.doors.find::<Front>(host).ok_or_else(|| ListenError::NotShared(host.clone()))?;
+        return Ok(Box::new(Guest { address: front.address(), place: front.seat(takes), service }));
+    }
+    let failed = |source| ListenError::Address { address: bind, source };
+    let listener = TcpListener::bind(bind).await.map_err(failed)?;
+    let front = Arc::new(Front::new(listener.local_addr().map_err(failed)?));
+    opening.doors.leave(opening.adapter, Arc::clone(&front));
+    Ok(Box::new(Host { limits, listener, front, service }))
+}
+
+/// The adapter that has opened the address: what is nobody's is its.
+struct Host {
+    limits: Limits,
+    listener: TcpListener,
+    front: Arc<Front>,
+    service: MakeService,
+}
+
+impl Host {
     async fn serve(self, inlet: Arc<dyn Inlet>, stop: Stop) {
-        let receiver = Arc::new(Receiver::new(self.adapter, Arc::clone(&self.rules), inlet));
-        let slots = Arc::new(Semaphore::new(self.rules.max_connections));
+        let service = (self.service)(inlet);
+        let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
         loop {
@@ -52,32 +77,53 @@ impl Server {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = accept(&self.listener, &slots) => match accepted {
                     Ok((stream, peer, slot)) => {
-                        let connection = Connection { peer, read_timeout: self.rules.read_timeout };
-                        let serving = connection.serve(stream, Arc::clone(&receiver), stop.clone());
+                        let connection = Connection { peer, read_timeout: self.limits.read_timeout };
+                        let (service, front) = (Arc::clone(&service), Arc::clone(&self.front));
+                        let serving = connection.serve(stream, service, front, stop.clone());
                         connections.spawn(async move {
                             serving.await;
                             drop(slot);
                         });
                     }
                     Err(error) => {
-                        warn!(address = %self.address, %error, "could not accept a connection");
+                        warn!(address = %self.front.address(), %error, "could not accept a connection");
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },
             }
         }
         drop(self.listener);
-        drain(connections, self.rules.read_timeout + DRAIN_GRACE).await;
+        drain(connections, self.limits.read_timeout + DRAIN_GRACE).await;
     }
 }
 
-impl Listener for Server {
+impl Listener for Host {
+    fn address(&self) -> Option<SocketAddr> {
+        Some(self.front.address())
+    }
+
+    fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve(inlet, stop))
+    }
+}
+
+/// An adapter with paths on the address of another. Its connections are the other's, and end with them.
+struct Guest {
+    address: SocketAddr,
+    place: Arc<Place>,
+    service: MakeService,
+}
+
+impl Listener for Guest {
     fn address(&self) -> Option<SocketAddr> {
         Some(self.address)
     }
 
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {
-        Box::pin(self.serve(inlet, stop))
+        Box::pin(async move {
+            self.place.fill((self.service)(inlet));
+            stop.await;
+        })
     }
 }
 

@@ -53,6 +53,11 @@ impl SourceVerifier for Bearer {
     }
 }
 
+/// Whether the value of an `Authorization` header carries the token, in a time that does not depend on where it differs.
+pub(crate) fn matches(secret: &Secret, header: &[u8]) -> bool {
+    token(secret).zip(token_of_header(header)).is_some_and(|(token, given)| signature::are_equal(token, given))
+}
+
 /// A token without the line break of the file that it came from: no header could carry that.
 fn token(secret: &Secret) -> Option<&[u8]> {
     Some(secret.expose().trim_ascii()).filter(|token| !token.is_empty())

@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::{debug, info, warn};
 
 use super::{
+    auth::AuthMode,
     handshake::connect,
     link::{BATCH, Link, Manner, Outgoing, drain, sleep_until},
 };
@@ -69,16 +70,6 @@ pub struct Settings {
     pub allow_networks: Vec<String>,
 }
 
-/// How a client proves who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// With a bearer token in the opening request.
-    Bearer,
-    /// Not at all.
-    None,
-}
-
 /// How a connection that was lost is opened again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -99,8 +90,21 @@ pub struct WebSocketClientOutput {
     token_env: Option<EnvName>,
     retry_policy: RetryPolicy,
     manner: Manner,
-    /// To the task that holds the connection; `None` while there is none.
-    queue: Mutex<Option<mpsc::Sender<Outgoing>>>,
+    queue: Mutex<Queue>,
+}
+
+/// Leads to the task that holds the connection.
+struct Queue {
+    sender: mpsc::Sender<Outgoing>,
+    /// Taken by that task.
+    receiver: Option<mpsc::Receiver<Outgoing>>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(BATCH);
+        Self { sender, receiver: Some(receiver) }
+    }
 }
 
 impl Kind for WebSocketClientOutput {
@@ -116,18 +120,7 @@ impl Kind for WebSocketClientOutput {
             Client::new(Destination { url: &url, timeout_seconds: CONNECT_SECONDS, allow_networks })
         });
         let client = client.map_err(|mut wrong| faults.append(&mut wrong));
-        match (settings.auth_mode, &settings.token_env) {
-            (AuthMode::Bearer, None) => {
-                let help = "name the environment variable that holds the token";
-                faults
-                    .push(Fault::at("/token_env", "`auth_mode = \"bearer\"` needs a token", help).security_critical());
-            }
-            (AuthMode::None, Some(_)) => {
-                let help = "write `auth_mode = \"bearer\"`, or leave `token_env` out";
-                faults.push(Fault::at("/token_env", "the token is not used with `auth_mode = \"none\"`", help));
-            }
-            _ => {}
-        }
+        faults.extend(settings.auth_mode.fault(settings.token_env.as_ref()));
         let (Ok(client), true) = (client, faults.is_empty()) else { return Err(faults) };
         let manner = Manner {
             ack: settings.ack,
@@ -135,7 +128,7 @@ impl Kind for WebSocketClientOutput {
             ping_every: Duration::from_secs(settings.ping_seconds.get().into()),
         };
         let (token_env, retry_policy) = (settings.token_env, settings.retry_policy);
-        Ok(Arc::new(Self { client, token_env, retry_policy, manner, queue: Mutex::default() }))
+        Ok(Arc::new(Self { client, token_env, retry_policy, manner, queue: Mutex::new(Queue::new()) }))
     }
 }
 
@@ -177,8 +170,7 @@ impl EgressDriver for WebSocketClientOutput {
 
     fn run(&self, stop: Stop) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let (sender, queue) = mpsc::channel(BATCH);
-            *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+            let queue = self.take_queue();
             Holder { driver: self, link: None, failures: 0, connect_at: Instant::now(), last: None }
                 .run(queue, stop)
                 .await;
@@ -199,6 +191,17 @@ impl WebSocketClientOutput {
         self.token_env.as_ref().map(bearer).transpose()
     }
 
+    /// What is to be sent; a new queue where an earlier task has had this one.
+    fn take_queue(&self) -> mpsc::Receiver<Outgoing> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match queue.receiver.take() {
+                Some(receiver) => return receiver,
+                None => *queue = Queue::new(),
+            }
+        }
+    }
+
     fn outgoing(&self, delivery: Delivery<'_>) -> Result<(Outgoing, oneshot::Receiver<Outcome>), Outcome> {
         let authorization = self.authorization(delivery.secrets)?;
         let text = Bytes::from(delivery.envelope.to_json(Layout::Verbatim));
@@ -209,9 +212,8 @@ impl WebSocketClientOutput {
     }
 
     async fn exchange(&self, outgoing: Outgoing, answer: oneshot::Receiver<Outcome>) -> Outcome {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).sender.clone();
         let gone = || Outcome::failed(FailureClass::Unreachable, "the connection is being closed");
-        let Some(queue) = queue else { return gone() };
         // Opening a connection, writing a frame and waiting for its acknowledgement each end by themselves.
         match queue.send(outgoing).await {
             Ok(()) => answer.await.unwrap_or_else(|_| gone()),

@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hook_core::{BoxFuture, event::EventId, ports::egress::EgressDriver, secret::Secrets};
+use futures_util::{SinkExt, StreamExt};
+use hook_core::{BoxFuture, event::EventId, ports::egress::EgressDriver, secret::Secrets, stop::Stop};
 use hook_testkit::egress_conformance::{Behaviour, EgressFixture, Received};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -16,6 +17,13 @@ use tokio::{
     io::{AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
+};
+use tokio_tungstenite::{
+    accept_async,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 use crate::receiver::{driver, read_request, secrets};
@@ -174,6 +182,105 @@ impl EgressFixture for Disk {
             text.lines().map(|line| received(line.as_bytes())).collect()
         })
     }
+}
+
+/// A WebSocket server that behaves as it is told.
+struct SocketServer {
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    serving: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SocketServer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, received) = (listener.local_addr().unwrap(), Arc::default());
+        let serving = tokio::spawn(serve_sockets(listener, Behaviour::Well, Arc::clone(&received)));
+        Self { address, received, serving: Mutex::new(Some(serving)) }
+    }
+}
+
+async fn serve_sockets(listener: TcpListener, behaviour: Behaviour, received: Arc<Mutex<Vec<Received>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(talk(stream, behaviour, Arc::clone(&received)));
+    }
+}
+
+async fn talk(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Received>>>) {
+    if behaviour == Behaviour::Forbidding {
+        return answer(stream, behaviour, all).await;
+    }
+    let Ok(mut socket) = accept_async(stream).await else { return };
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let code = match behaviour {
+            Behaviour::Failing => 1011,
+            Behaviour::Overloaded => 1013,
+            Behaviour::Refusing => 1009,
+            Behaviour::Well => {
+                let event = received(text.as_bytes());
+                let ack = json!({ "ack": event.id });
+                all.lock().unwrap().push(event);
+                if socket.send(Message::text(ack.to_string())).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let reason = CloseFrame { code: CloseCode::from(code), reason: "canary".into() };
+        let _ = socket.close(Some(reason)).await;
+    }
+}
+
+impl EgressFixture for SocketServer {
+    fn driver(&self) -> Arc<dyn EgressDriver> {
+        let settings = json!({
+            "url": format!("ws://{}/", self.address),
+            "auth_mode": "bearer",
+            "token_env": "TOKEN",
+            "send_timeout_ms": 2000,
+            "retry_policy": "none",
+            "ack": true,
+        });
+        let driver = driver("websocket_client_output", settings);
+        tokio::spawn({
+            let driver = Arc::clone(&driver);
+            async move { driver.run(Stop::never()).await }
+        });
+        driver
+    }
+
+    fn secrets(&self) -> Secrets {
+        secrets(&[("TOKEN", "canary-token")])
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let before = self.serving.lock().unwrap().take();
+            if let Some(before) = before {
+                before.abort();
+                // Its address is free once it has ended.
+                drop(before.await);
+            }
+            if behaviour != Behaviour::Away {
+                let listener = TcpListener::bind(self.address).await.unwrap();
+                let serving = tokio::spawn(serve_sockets(listener, behaviour, Arc::clone(&self.received)));
+                *self.serving.lock().unwrap() = Some(serving);
+            }
+            true
+        })
+    }
+
+    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
+        Box::pin(async { self.received.lock().unwrap().clone() })
+    }
+}
+
+mod websocket_client_output {
+    use super::SocketServer;
+    hook_testkit::egress_conformance!(SocketServer::start().await);
 }
 
 mod http_output {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use hook_core::{
     names::AdapterId,
-    ports::ingress::{Accepted, Refused, RejectionKind},
+    ports::ingress::{Accepted, Doors, IngressDriver, ListenError, Listener, Opening, Refused, RejectionKind},
     secret::Secrets,
     stop::Stop,
 };
@@ -24,13 +24,18 @@ struct Running {
     ended: JoinHandle<()>,
 }
 
+async fn open(driver: &dyn IngressDriver, adapter: &str) -> Result<Box<dyn Listener>, ListenError> {
+    let (adapter, doors) = (AdapterId::new(adapter).unwrap(), Doors::default());
+    driver.listen(Opening { adapter: &adapter, secrets: &secrets(), beside: None, doors: &doors }).await
+}
+
 impl Running {
     async fn start(inlet: &Arc<FakeInlet>, settings: Value) -> Self {
         let mut all = json!({ "bind": "127.0.0.1:0" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let entry = hook_drivers::ingress().into_iter().find(|entry| entry.name() == "http_webhook_ingress").unwrap();
         let driver = entry.build(all).ok().unwrap().driver;
-        let listener = driver.listen(AdapterId::new("http-ingress").unwrap(), &secrets()).await.unwrap();
+        let listener = open(&*driver, "http-ingress").await.unwrap();
         let address = listener.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopping = Stop::when(async move { drop(stopped.await) });
@@ -391,6 +396,6 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
     let running = Running::start(&FakeInlet::storing(), json!({})).await;
     let entry = hook_drivers::ingress().remove(0);
     let driver = entry.build(json!({ "bind": running.address })).ok().unwrap().driver;
-    let error = driver.listen(AdapterId::new("second").unwrap(), &secrets()).await.err().unwrap();
+    let error = open(&*driver, "second").await.err().unwrap();
     assert_eq!(error.to_string(), format!("could not listen on {}", running.address));
 }

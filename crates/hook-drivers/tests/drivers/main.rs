@@ -8,5 +8,6 @@ mod http_out;
 mod inlet;
 mod openclaw;
 mod receiver;
+mod websocket_in;
 mod websocket_out;
 mod wire;

@@ -373,11 +373,13 @@ impl Verdict {
             // A secret is the operator's to set, and its absence must not empty a topic into the dead letters.
             RejectionKind::Unauthorized if matches!(refused.code, "no_secret" | "unusable_secret") => Self::Wait,
             RejectionKind::Unauthorized
+            | RejectionKind::Forbidden
             | RejectionKind::Malformed
             | RejectionKind::NotFound
             | RejectionKind::MethodNotAllowed
             | RejectionKind::Timeout
             | RejectionKind::TooLarge
+            | RejectionKind::UpgradeRequired
             | RejectionKind::Unprocessable => Self::SetAside,
         }
     }

@@ -8,9 +8,8 @@ use std::{
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
-    names::{AdapterId, EventType, SourceName, TopicName},
-    ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener},
-    secret::Secrets,
+    names::{EventType, SourceName, TopicName},
+    ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
     selector::Selector,
 };
 use schemars::JsonSchema;
@@ -214,19 +213,15 @@ impl IngressDriver for KafkaIngress {
         self.sources.clone()
     }
 
-    fn listen<'a>(
-        &'a self,
-        adapter: AdapterId,
-        secrets: &'a Secrets,
-    ) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+    fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         Box::pin(async move {
-            let known = self.connection.look_up(secrets).map_err(ListenError::MissingSecret)?;
+            let known = self.connection.look_up(opening.secrets).map_err(ListenError::MissingSecret)?;
             let consumer = Consumer {
-                adapter,
+                adapter: opening.adapter.clone(),
                 group: self.group.clone(),
                 connection: self.connection.clone(),
                 mapping: self.mapping.clone(),
-                secrets: Arc::clone(secrets),
+                secrets: Arc::clone(opening.secrets),
                 trouble: hook_core::ports::ingress::Trouble::default(),
             };
             consumer.try_out(&known).map_err(|error| ListenError::Client {
@@ -240,7 +235,12 @@ impl IngressDriver for KafkaIngress {
 
 #[cfg(test)]
 mod tests {
-    use hook_core::catalog::{BuildError, Entry};
+    use hook_core::{
+        catalog::{BuildError, Entry},
+        names::AdapterId,
+        ports::ingress::Doors,
+        secret::Secrets,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -320,7 +320,9 @@ mod tests {
         settings["sasl"] = json!({ "mechanism": "PLAIN", "username_env": "USER_OF", "password_env": "PASSWORD_OF" });
         let driver = Entry::of::<KafkaIngress>().build(settings).ok().unwrap().driver;
         let secrets: Secrets = Arc::new(std::collections::BTreeMap::new());
-        let error = driver.listen(AdapterId::new("orders-in").unwrap(), &secrets).await.err().unwrap();
+        let (adapter, doors) = (AdapterId::new("orders-in").unwrap(), Doors::default());
+        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
+        let error = driver.listen(opening).await.err().unwrap();
         assert_eq!(error.to_string(), "USER_OF is not set");
     }
 }

@@ -88,12 +88,17 @@ async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Resu
         None => checks.push(Check::new("data directory", disk(&directory))),
     }
     for adapter in &plan.serve.adapters {
-        for claim in adapter.driver.claims() {
-            let opened = TcpListener::bind(claim.address).await;
+        if let Some(host) = &adapter.beside {
+            let result = Ok(format!("shares the address of {host}"));
+            checks.push(Check::new(format!("ingress adapter {}", adapter.id), result));
+            continue;
+        }
+        for address in adapter.driver.claims().into_iter().filter_map(|claim| claim.address) {
+            let opened = TcpListener::bind(address).await;
             let result = match opened {
-                Ok(_) => Ok(format!("{} is free", claim.address)),
-                Err(_) if is_running => Ok(format!("{} is taken, and a pipeline runs here", claim.address)),
-                Err(error) => Err(format!("{}: {error}", claim.address)),
+                Ok(_) => Ok(format!("{address} is free")),
+                Err(_) if is_running => Ok(format!("{address} is taken, and a pipeline runs here")),
+                Err(error) => Err(format!("{address}: {error}")),
             };
             checks.push(Check::new(format!("ingress adapter {}", adapter.id), result));
         }

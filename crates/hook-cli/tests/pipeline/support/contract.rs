@@ -54,7 +54,6 @@ impl Contract {
     }
 
     /// Another adapter through which events come in.
-    #[allow(dead_code, reason = "the suite on Kafka uses it")]
     pub(crate) fn ingress_adapter(mut self, id: &str, keys: &str) -> Self {
         self.more_ingress.push((id.into(), keys.into()));
         self
@@ -100,6 +99,11 @@ impl Contract {
     /// An output that appends to a file in the working directory.
     pub(crate) fn file_output(self, id: &str, path: &str) -> Self {
         self.output(id, &format!("driver = \"file_output\"\npath = \"{path}\""))
+    }
+
+    /// Another output.
+    pub(crate) fn adapter(self, id: &str, keys: &str) -> Self {
+        self.output(id, keys)
     }
 
     fn output(mut self, id: &str, keys: &str) -> Self {

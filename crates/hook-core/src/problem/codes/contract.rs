@@ -261,8 +261,8 @@ pub static LISTENERS_COLLIDE: Code = Code {
     title: "Two listeners on one address",
     is_security_critical: true,
     about: "Two active adapters, or an adapter and `[admin]`, would listen on the same port of the same address; \
-            `0.0.0.0` and `[::]` are every address. The second could not start. Port 0 takes a free port and collides \
-            with nothing.",
+            `0.0.0.0` and `[::]` are every address. Adapters that speak HTTP share an address where both write it in the \
+            same way and no path could belong to both. Port 0 takes a free port and collides with nothing.",
     wrong: concat!(
         flow!(),
         "\n[admin]\nbind = \"127.0.0.1:8080\"\n\n\
@@ -629,4 +629,18 @@ pub static ADAPTER_LOOP: Code = Code {
         "\n[profiles.default]\nlabel = \"Everything\"\nserve_adapters = [\"http-in\", \"again-in\"]\n\
             smash_adapters = [\"file-out\"]\nserve_routes = [\"all-to-core\"]\nsmash_routes = [\"core-to-file\"]\n"
     ),
+};
+
+/// An adapter has no address, and there is not one that it could only mean.
+pub static NO_ADDRESS: Code = Code {
+    id: "HOOK0143",
+    title: "An adapter has no address",
+    is_security_critical: true,
+    about: "`websocket_ingress` may leave `bind` out: it then takes its path on the address of the only other active adapter \
+            that listens. Without one there is nothing to listen on, and with several it could mean each of them.",
+    wrong: "[[serve.ingress_adapters]]\nid = \"ws-in\"\ndriver = \"websocket_ingress\"\nauth_mode = \"none\"\n\n\
+            [profiles.default]\nlabel = \"Sockets\"\nserve_adapters = [\"ws-in\"]\n",
+    right: "[[serve.ingress_adapters]]\nid = \"ws-in\"\ndriver = \"websocket_ingress\"\nauth_mode = \"none\"\n\
+            bind = \"127.0.0.1:8080\"\n\n\
+            [profiles.default]\nlabel = \"Sockets\"\nserve_adapters = [\"ws-in\"]\n",
 };

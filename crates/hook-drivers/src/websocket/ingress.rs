@@ -1,0 +1,388 @@
+//! `websocket_ingress`: events as text frames from clients that keep a connection.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hook_core::{
+    BoxFuture,
+    catalog::{Fault, Kind},
+    names::{AdapterId, EnvName, SourceName},
+    ports::ingress::{
+        AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Refused, Rejection, RejectionKind,
+    },
+    secret::Secrets,
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        AUTHORIZATION, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+        UPGRADE, WWW_AUTHENTICATE,
+    },
+};
+use hyper::body::Incoming;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::{
+    auth::AuthMode,
+    session::{Sender, Session},
+};
+use crate::{
+    http::{
+        answer,
+        front::{Answer, Service},
+        path::PathTemplate,
+        rate::AddressRate,
+        server::{Limits, listen},
+    },
+    verify::bearer,
+};
+
+/// A record holds a whole payload, and so does memory.
+const LARGEST_FRAME_BYTES: u64 = 32 << 20;
+/// The most connections that one process can be asked to hold.
+const MOST_CONNECTIONS: usize = 100_000;
+/// How long the head of an opening request may take to arrive, on an address of its own.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that have not been upgraded yet are not counted among those that have.
+const SPARE_CONNECTIONS: usize = 64;
+
+/// The settings of `websocket_ingress`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// How a client proves who it is.
+    pub auth_mode: AuthMode,
+    /// The environment variable of the bearer token; needed with `auth_mode = "bearer"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<EnvName>,
+    /// The address to listen on, such as `127.0.0.1:8080`. Where it is left out, that of the only other adapter that listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub bind: Option<SocketAddr>,
+    /// The path, in which `{source}` stands for the name of the source.
+    #[serde(default = "default_path_template")]
+    pub path_template: String,
+    /// The pages that may connect from a browser, such as `https://app.example.com`. A browser says where its page comes from;
+    /// other clients say nothing, and are not asked.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
+    /// The largest frame that is taken. A larger one ends its connection.
+    #[serde(default = "default_max_frame_bytes")]
+    pub max_frame_bytes: NonZeroU64,
+    /// How many clients may be connected at once. Further ones are told to come again.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: NonZeroUsize,
+    /// How many frames a minute one address may send. No limit where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute_per_address: Option<NonZeroU32>,
+    /// How often a client is asked whether it is there. One that is silent for twice as long is left.
+    #[serde(default = "default_ping_seconds")]
+    pub ping_seconds: NonZeroU32,
+}
+
+fn default_path_template() -> String {
+    "/ingest/ws/{source}".into()
+}
+
+fn default_max_frame_bytes() -> NonZeroU64 {
+    const { NonZeroU64::new(1 << 20).expect("not zero") }
+}
+
+fn default_max_connections() -> NonZeroUsize {
+    const { NonZeroUsize::new(256).expect("not zero") }
+}
+
+fn default_ping_seconds() -> NonZeroU32 {
+    const { NonZeroU32::new(20).expect("not zero") }
+}
+
+/// The settings, checked.
+struct Rules {
+    path: PathTemplate,
+    token_env: Option<EnvName>,
+    allowed_origins: Vec<String>,
+    max_frame_bytes: usize,
+    max_connections: usize,
+    rate_per_minute: Option<NonZeroU32>,
+    ping_every: Duration,
+}
+
+/// The driver `websocket_ingress`.
+pub struct WebSocketIngress {
+    rules: Arc<Rules>,
+    bind: Option<SocketAddr>,
+    path_template: String,
+}
+
+impl Kind for WebSocketIngress {
+    const NAME: &'static str = "websocket_ingress";
+    const ABOUT: &'static str = "Takes events over WebSocket, one text frame each, and answers each frame.";
+    type Settings = Settings;
+    type Driver = dyn IngressDriver;
+
+    fn build(settings: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
+        let mut faults = limits_of(&settings);
+        let path = PathTemplate::parse(&settings.path_template).map_err(|fault| faults.push(fault));
+        faults.extend(settings.auth_mode.fault(settings.token_env.as_ref()));
+        let origins = settings.allowed_origins.iter().enumerate();
+        faults.extend(origins.filter(|(_, origin)| !is_origin(origin)).map(|(index, _)| {
+            let help = "write scheme and host, such as `https://app.example.com`";
+            Fault::at(&format!("/allowed_origins/{index}"), "this is not an origin", help)
+        }));
+        let (Ok(path), true) = (path, faults.is_empty()) else { return Err(faults) };
+        let rules = Rules {
+            path,
+            token_env: settings.token_env,
+            allowed_origins: settings.allowed_origins,
+            max_frame_bytes: usize::try_from(settings.max_frame_bytes.get()).unwrap_or(usize::MAX),
+            max_connections: settings.max_connections.get(),
+            rate_per_minute: settings.rate_per_minute_per_address,
+            ping_every: Duration::from_secs(settings.ping_seconds.get().into()),
+        };
+        Ok(Arc::new(Self { rules: Arc::new(rules), bind: settings.bind, path_template: settings.path_template }))
+    }
+}
+
+fn limits_of(settings: &Settings) -> Vec<Fault> {
+    let limits = [
+        ("/max_frame_bytes", settings.max_frame_bytes.get(), LARGEST_FRAME_BYTES),
+        ("/max_connections", settings.max_connections.get() as u64, MOST_CONNECTIONS as u64),
+    ];
+    let over = limits.into_iter().filter(|(_, value, most)| value > most);
+    over.map(|(pointer, value, most)| {
+        Fault::at(pointer, format!("{value} is too much"), format!("write at most {most}"))
+    })
+    .collect()
+}
+
+/// RFC 6454, section 6.2: scheme, host and port, and nothing behind.
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+}
+
+impl IngressDriver for WebSocketIngress {
+    fn claims(&self) -> Vec<AddressClaim> {
+        vec![AddressClaim { address: self.bind, path: self.path_template.clone() }]
+    }
+
+    fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
+        Box::pin(async move {
+            let secrets = Arc::clone(opening.secrets);
+            if let Some(name) = self.rules.token_env.as_ref().filter(|name| secrets.get(name).is_none()) {
+                return Err(ListenError::MissingSecret(name.clone()));
+            }
+            let Some(bind) = self.bind.or(opening.beside.map(|_| SocketAddr::from(([127, 0, 0, 1], 0)))) else {
+                return Err(ListenError::NotShared(opening.adapter.clone()));
+            };
+            let limits =
+                Limits { read_timeout: READ_TIMEOUT, max_connections: self.rules.max_connections + SPARE_CONNECTIONS };
+            let (adapter, rules) = (opening.adapter.clone(), Arc::clone(&self.rules));
+            let path = rules.path.clone();
+            let takes = Box::new(move |asked: &str| path.source(asked).is_some());
+            let service = Box::new(|inlet| Arc::new(Door::new(adapter, rules, secrets, inlet)) as Arc<dyn Service>);
+            listen(opening, bind, limits, takes, service).await
+        })
+    }
+}
+
+/// Lets clients in.
+struct Door {
+    adapter: AdapterId,
+    rules: Arc<Rules>,
+    secrets: Secrets,
+    inlet: Arc<dyn Inlet>,
+    rate: Option<Arc<AddressRate>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Door {
+    fn new(adapter: AdapterId, rules: Arc<Rules>, secrets: Secrets, inlet: Arc<dyn Inlet>) -> Self {
+        let rate = rules.rate_per_minute.map(|rate| Arc::new(AddressRate::per_minute(rate)));
+        let slots = Arc::new(Semaphore::new(rules.max_connections));
+        Self { adapter, rules, secrets, inlet, rate, slots }
+    }
+
+    /// The opening handshake of a server (RFC 6455, section 4.2), after who asks.
+    fn open(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Answer, Refusal> {
+        let (head, _) = request.into_parts();
+        let source = self.source_of(head.uri.path())?;
+        let refuse = |kind, code, message: &str| self.refuse(Some(&source), kind, code, message);
+        if head.method != Method::GET {
+            return Err(refuse(
+                RejectionKind::MethodNotAllowed,
+                "method_not_allowed",
+                "a WebSocket is opened with GET",
+            ));
+        }
+        self.check_token(&source, &head.headers)?;
+        self.check_origin(&source, &head.headers)?;
+        let is_upgrade = names(&head.headers, &UPGRADE, "websocket") && names(&head.headers, &CONNECTION, "upgrade");
+        let version = head.headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
+        if !is_upgrade || version != Some(b"13") {
+            let message = "this path is for WebSocket clients, version 13";
+            let mut refusal = refuse(RejectionKind::UpgradeRequired, "upgrade_required", message);
+            refusal.headers.push((UPGRADE, HeaderValue::from_static("websocket")));
+            refusal.headers.push((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
+            return Err(refusal);
+        }
+        let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
+            return Err(refuse(RejectionKind::Malformed, "malformed_key", "Sec-WebSocket-Key is missing or malformed"));
+        };
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            let mut refusal =
+                refuse(RejectionKind::Unavailable, "too_many_connections", "too many clients are connected");
+            refusal.rejection.refused.retry_after = Some(Duration::from_secs(5));
+            refusal
+        })?;
+        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII");
+        let url = head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
+        Ok(self.switch(accept, Sender { source, url, headers: head.headers, peer }, slot))
+    }
+
+    fn switch(&self, accept: HeaderValue, sender: Sender, slot: OwnedSemaphorePermit) -> Answer {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+        let session = Session {
+            adapter: self.adapter.clone(),
+            sender,
+            inlet: Arc::clone(&self.inlet),
+            rate: self.rate.clone(),
+            max_frame_bytes: self.rules.max_frame_bytes,
+            ping_every: self.rules.ping_every,
+        };
+        let upgrade = |upgraded, stop| {
+            let talking = async move {
+                session.run(upgraded, stop).await;
+                drop(slot);
+            };
+            Box::pin(talking) as BoxFuture<'static, ()>
+        };
+        Answer { response, upgrade: Some(Box::new(upgrade)) }
+    }
+
+    fn source_of(&self, path: &str) -> Result<SourceName, Refusal> {
+        let nothing = || self.refuse(None, RejectionKind::NotFound, "not_found", "there is nothing at this path");
+        let name = self.rules.path.source(path).ok_or_else(nothing)?;
+        let unknown =
+            || self.refuse(None, RejectionKind::NotFound, "unknown_source", "no source of this name is known here");
+        self.inlet.source(&self.adapter, name).ok_or_else(unknown)
+    }
+
+    fn check_token(&self, source: &SourceName, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(name) = &self.rules.token_env else { return Ok(()) };
+        let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let is_right = self.secrets.get(name).zip(given).is_some_and(|(token, given)| bearer::matches(&token, given));
+        if is_right {
+            return Ok(());
+        }
+        let message = "a client needs the token: Authorization: Bearer TOKEN";
+        let mut refusal = self.refuse(Some(source), RejectionKind::Unauthorized, "unauthorized", message);
+        refusal.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hook\"")));
+        Err(refusal)
+    }
+
+    /// RFC 6455, section 10.2: a browser says whose page it runs, and anybody's page can make it connect to this machine.
+    fn check_origin(&self, source: &SourceName, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let is_allowed = self.rules.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
+        if is_allowed {
+            return Ok(());
+        }
+        let message = "pages of this origin may not connect; allowed_origins names those that may";
+        Err(self.refuse(Some(source), RejectionKind::Forbidden, "origin_not_allowed", message))
+    }
+
+    fn refuse(&self, source: Option<&SourceName>, kind: RejectionKind, code: &'static str, message: &str) -> Refusal {
+        let refused = Refused { kind, code, message: message.to_owned(), retry_after: None };
+        Refusal { rejection: self.inlet.refuse(&self.adapter, source, refused), headers: Vec::new() }
+    }
+}
+
+/// A refusal, and headers that its status asks for.
+struct Refusal {
+    rejection: Rejection,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Service for Door {
+    fn call<'a>(&'a self, request: Request<Incoming>, peer: IpAddr) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            self.open(request, peer).unwrap_or_else(|refusal| {
+                let mut response = answer::rejected(&refusal.rejection, "GET");
+                response.headers_mut().extend(refusal.headers);
+                response.into()
+            })
+        })
+    }
+
+    fn head_timed_out(&self) -> Response<Bytes> {
+        let message = "the head of the request did not arrive in time";
+        answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message).rejection, "GET")
+    }
+}
+
+/// Whether a header lists a word, in any case.
+fn names(headers: &HeaderMap, header: &HeaderName, word: &str) -> bool {
+    let values = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use hook_core::catalog::{BuildError, Entry};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_word_on_authentication_is_all_that_must_be_set() {
+        let built = Entry::of::<WebSocketIngress>().build(json!({ "auth_mode": "none" })).ok().unwrap();
+        assert_eq!(
+            built.settings,
+            json!({
+                "auth_mode": "none",
+                "path_template": "/ingest/ws/{source}",
+                "allowed_origins": [],
+                "max_frame_bytes": 1_048_576,
+                "max_connections": 256,
+                "ping_seconds": 20,
+            })
+        );
+        let claim = AddressClaim { address: None, path: "/ingest/ws/{source}".into() };
+        assert_eq!(built.driver.claims(), [claim]);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        let settings = json!({
+            "auth_mode": "bearer",
+            "path_template": "/ws",
+            "allowed_origins": ["https://app.example.com", "app.example.com", "https://app.example.com/"],
+            "max_frame_bytes": 1u64 << 40,
+            "max_connections": 2_000_000,
+        });
+        let Err(BuildError::Faulty(faults)) = Entry::of::<WebSocketIngress>().build(settings) else { panic!() };
+        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(
+            pointers,
+            [
+                "/max_frame_bytes",
+                "/max_connections",
+                "/path_template",
+                "/token_env",
+                "/allowed_origins/1",
+                "/allowed_origins/2"
+            ]
+        );
+    }
+}

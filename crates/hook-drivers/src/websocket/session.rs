@@ -1,0 +1,246 @@
+//! One client: frames in, one answer each, in their order.
+//!
+//! ```text
+//! frame ──▶ event ──▶ inlet … durable ──▶ answer
+//!   ▲ not read while MOST_IN_FLIGHT are on their way
+//! ```
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::FuturesOrdered};
+use hook_core::{
+    BoxFuture,
+    clock::{Clock, SystemClock},
+    event::{RawEvent, RequestId, Stated},
+    names::{AdapterId, EventType, SourceName},
+    ports::ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
+    stop::Stop,
+};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message, Utf8Bytes,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use tracing::debug;
+
+use crate::http::{front::Upgraded, rate::AddressRate, stall::StallGuard};
+
+/// So many frames of one client may be on their way into the log.
+const MOST_IN_FLIGHT: usize = 64;
+/// What names a delivery is not longer.
+const LONGEST_ID: usize = 256;
+/// A client that is told that its connection ends has so long to say that it has heard.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Who has opened the connection, and for what.
+pub(super) struct Sender {
+    pub(super) source: SourceName,
+    /// Path and query of the opening request.
+    pub(super) url: String,
+    /// Its headers: a source's verifier reads them with each event.
+    pub(super) headers: HeaderMap,
+    pub(super) peer: IpAddr,
+}
+
+/// What one connection needs.
+pub(super) struct Session {
+    pub(super) adapter: AdapterId,
+    pub(super) sender: Sender,
+    pub(super) inlet: Arc<dyn Inlet>,
+    pub(super) rate: Option<Arc<AddressRate>>,
+    pub(super) max_frame_bytes: usize,
+    pub(super) ping_every: Duration,
+}
+
+/// An event as a client sends it.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    event_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// What a client is told of a frame.
+#[derive(Serialize)]
+struct Told<'a> {
+    /// As the client has sent it; `null` where the frame could not be read.
+    id: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+type Socket = WebSocketStream<StallGuard<TcpStream>>;
+type Answers = FuturesOrdered<BoxFuture<'static, Message>>;
+
+impl Session {
+    /// Takes frames until the client leaves, breaks a rule, or `stop` comes; then answers those that it has begun.
+    pub(super) async fn run(self, upgraded: Upgraded, stop: Stop) {
+        let Upgraded { stream, unread } = upgraded;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(16 * 1024)
+            .max_message_size(Some(self.max_frame_bytes))
+            .max_frame_size(Some(self.max_frame_bytes));
+        let mut socket =
+            WebSocketStream::from_partially_read(stream, unread.to_vec(), Role::Server, Some(config)).await;
+        let mut answers = Answers::new();
+        let end = self.talk(&mut socket, &mut answers, stop).await;
+        debug!(ingress_adapter = %self.adapter, source = %self.sender.source, peer = %self.sender.peer, ?end, "client leaves");
+        let Some((code, reason)) = end else { return };
+        while let Some(answer) = answers.next().await {
+            if socket.feed(answer).await.is_err() {
+                return;
+            }
+        }
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let goodbye = async {
+            socket.close(Some(frame)).await?;
+            // Whatever the client still sends is passed over until it has heard.
+            while let Some(Ok(_)) = socket.next().await {}
+            Ok::<_, Error>(())
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
+
+    /// Why the connection is to be closed; `None` where it is closed already.
+    async fn talk(
+        &self,
+        socket: &mut Socket,
+        answers: &mut Answers,
+        mut stop: Stop,
+    ) -> Option<(CloseCode, &'static str)> {
+        let (mut heard_at, mut ping_at) = (Instant::now(), Instant::now() + self.ping_every);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Some((CloseCode::Away, "the pipeline ends")),
+                message = socket.next(), if answers.len() < MOST_IN_FLIGHT => {
+                    heard_at = Instant::now();
+                    match message {
+                        Some(Ok(Message::Text(text))) => answers.push_back(self.take(&text)),
+                        Some(Ok(Message::Binary(_))) => return Some((CloseCode::Unsupported, "events are text frames")),
+                        Some(Ok(Message::Close(_))) | None => return None,
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return close_of(&error),
+                    }
+                }
+                Some(answer) = answers.next() => {
+                    socket.feed(answer).await.ok()?;
+                    while let Some(Some(answer)) = answers.next().now_or_never() {
+                        socket.feed(answer).await.ok()?;
+                    }
+                    socket.flush().await.ok()?;
+                }
+                () = tokio::time::sleep_until(ping_at) => {
+                    ping_at = Instant::now() + self.ping_every;
+                    if heard_at.elapsed() > 2 * self.ping_every && answers.is_empty() {
+                        return Some((CloseCode::Away, "no answer to pings"));
+                    }
+                    socket.send(Message::Ping(Bytes::new())).await.ok()?;
+                }
+            }
+        }
+    }
+
+    /// What a frame is answered. The event is on its way when this is first polled, so that those of a connection keep their order.
+    fn take(&self, text: &Utf8Bytes) -> BoxFuture<'static, Message> {
+        let (id, event) = match self.read(text) {
+            Ok(read) => read,
+            Err((id, rejection)) => {
+                let told = tell(id.as_deref(), Err(&rejection));
+                return Box::pin(std::future::ready(told));
+            }
+        };
+        let inlet = Arc::clone(&self.inlet);
+        Box::pin(async move {
+            let answer = inlet.accept(event).await;
+            tell(Some(&id), answer.as_ref().map(|accepted| *accepted))
+        })
+    }
+
+    fn read(&self, text: &Utf8Bytes) -> Result<(String, RawEvent), (Option<String>, Rejection)> {
+        let refuse = |id: Option<String>, kind, code, message: String, retry_after| {
+            let refused = Refused { kind, code, message, retry_after };
+            (id, self.inlet.refuse(&self.adapter, Some(&self.sender.source), refused))
+        };
+        let malformed = |id, message| refuse(id, RejectionKind::Malformed, "malformed_frame", message, None);
+        if let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.check(self.sender.peer)) {
+            let id = serde_json::from_str::<Frame<'_>>(text.as_str()).ok().map(|frame| frame.id.into_owned());
+            let message = "too many frames from this address".to_owned();
+            return Err(refuse(id, RejectionKind::TooManyRequests, "rate_limited", message, Some(wait)));
+        }
+        let frame: Frame<'_> = serde_json::from_str(text.as_str()).map_err(|error| {
+            let expected = "expected an object with `id`, `event_type` and `payload`";
+            malformed(None, format!("{expected}; wrong at line {}, column {}", error.line(), error.column()))
+        })?;
+        let id = frame.id.into_owned();
+        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+            return Err(malformed(None, format!("`id` has to be 1 to {LONGEST_ID} bytes of text")));
+        }
+        let event_type = match frame.event_type.as_deref().map(EventType::new).transpose() {
+            Ok(event_type) => event_type,
+            // What is wrong with it would show it.
+            Err(_) => return Err(malformed(Some(id), "`event_type` has to be 1 to 256 characters of text".to_owned())),
+        };
+        let whole: &Bytes = text.as_ref();
+        let event = RawEvent {
+            request_id: RequestId::generate(),
+            adapter: self.adapter.clone(),
+            source: self.sender.source.clone(),
+            url: self.sender.url.clone(),
+            headers: self.sender.headers.clone(),
+            body: whole.slice_ref(frame.payload.get().as_bytes()),
+            received_at: SystemClock.now(),
+            peer: Some(self.sender.peer),
+            stated: Some(Stated { event_type, delivery_id: Some(id.clone()), ordering_key: None }),
+        };
+        Ok((id, event))
+    }
+}
+
+fn tell(id: Option<&str>, answer: Result<Accepted, &Rejection>) -> Message {
+    let nothing = Told { id, code: "", event_id: None, message: None, request_id: None, retry_after_ms: None };
+    let told = match answer {
+        Ok(Accepted::Stored(event)) => Told { code: "accepted", event_id: Some(event.to_string()), ..nothing },
+        Ok(Accepted::Duplicate(event)) => Told { code: "duplicate", event_id: Some(event.to_string()), ..nothing },
+        Ok(Accepted::NotRouted(request)) => {
+            Told { code: "not_routed", request_id: Some(request.to_string()), ..nothing }
+        }
+        Err(Rejection { refused, request_id }) => Told {
+            code: refused.code,
+            message: Some(&refused.message),
+            request_id: Some(request_id.to_string()),
+            retry_after_ms: refused.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            ..nothing
+        },
+    };
+    Message::text(serde_json::to_string(&told).expect("strings serialise"))
+}
+
+/// How a connection on which a rule was broken is closed (RFC 6455, section 7.4.1).
+fn close_of(error: &Error) -> Option<(CloseCode, &'static str)> {
+    match error {
+        Error::Capacity(_) => Some((CloseCode::Size, "the frame is too large")),
+        Error::Utf8(_) => Some((CloseCode::Invalid, "the text is not UTF-8")),
+        Error::Protocol(_) => Some((CloseCode::Protocol, "the protocol was broken")),
+        _ => None,
+    }
+}
