@@ -166,7 +166,8 @@ impl Carrier {
         .await
     }
 
-    /// Reads topics from their beginnings to the ends that they have now, each partition in its order.
+    /// Reads topics from their beginnings to the ends that they have now, each partition in its order. Of what was stored since
+    /// the last fence some may be missing.
     pub async fn read_back(&self, topics: &BTreeSet<TopicName>) -> Result<ReadBack, LogError> {
         let (clients, asker, topics) = (self.clients.clone(), Arc::clone(&self.asker), topics.clone());
         let stretches = blocking(move || {

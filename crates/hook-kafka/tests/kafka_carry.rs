@@ -41,8 +41,10 @@ fn part(offsets: impl IntoIterator<Item = u64>) -> Vec<(NewRecord, Position)> {
     offsets.into_iter().map(|offset| (record(IN, offset.to_string()), at(offset))).collect()
 }
 
-/// What is there, in its order: the body, and where it stood.
+/// What is there, in its order: the body, and where it stood. The marks of transactions come after their answers, and a fence
+/// waits for them.
 async fn read_back(carrier: &Carrier) -> Vec<(String, Option<Position>)> {
+    carrier.fence().await.unwrap();
     let mut reading = carrier.read_back(&BTreeSet::from([topic(IN)])).await.unwrap();
     let mut all = Vec::new();
     while let Some(carried) = reading.next().await.unwrap() {
