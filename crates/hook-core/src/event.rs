@@ -139,7 +139,7 @@ pub struct RawEvent {
 pub struct Stated {
     /// The event's type.
     pub event_type: Option<EventType>,
-    /// What names this delivery among all of the source. Nobody but the adapter chooses it, so that it counts as signed.
+    /// What names this delivery among all of the source. It counts as signed: whoever the adapter lets in is trusted to choose it.
     pub delivery_id: Option<String>,
     /// Events of one ordering key are delivered in order.
     pub ordering_key: Option<String>,

@@ -40,7 +40,10 @@ fn received(envelope: &[u8]) -> Received {
     Received { id: written.id, payload: written.payload.get().as_bytes().to_vec() }
 }
 
-/// An HTTP service that behaves as it is told.
+/// The driver that speaks something else once it is let in.
+const SOCKET: &str = "websocket_client_output";
+
+/// An HTTP service, or a WebSocket server, that behaves as it is told.
 struct Service {
     driver: &'static str,
     path: &'static str,
@@ -54,16 +57,39 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::default();
-        let serving = tokio::spawn(serve(listener, Behaviour::Well, Arc::clone(&received)));
+        let serving = tokio::spawn(serve(driver, listener, Behaviour::Well, Arc::clone(&received)));
         Self { driver, path, address, received, serving: Mutex::new(Some(serving)) }
     }
 }
 
+impl Service {
+    /// A driver whose connection is held in the background.
+    fn socket(&self) -> Arc<dyn EgressDriver> {
+        let settings = json!({
+            "url": format!("ws://{}{}", self.address, self.path),
+            "auth_mode": "bearer",
+            "token_env": "TOKEN",
+            "send_timeout_ms": 2000,
+            "retry_policy": "none",
+            "ack": true,
+        });
+        let driver = driver(self.driver, settings);
+        tokio::spawn({
+            let driver = Arc::clone(&driver);
+            async move { driver.run(Stop::never()).await }
+        });
+        driver
+    }
+}
+
 /// Serves until it is aborted, and its connections with it.
-async fn serve(listener: TcpListener, behaviour: Behaviour, received: Arc<Mutex<Vec<Received>>>) {
+async fn serve(driver: &str, listener: TcpListener, behaviour: Behaviour, received: Arc<Mutex<Vec<Received>>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(answer(stream, behaviour, Arc::clone(&received)));
+        match driver == SOCKET && behaviour != Behaviour::Forbidding {
+            true => connections.spawn(talk(stream, behaviour, Arc::clone(&received))),
+            false => connections.spawn(answer(stream, behaviour, Arc::clone(&received))),
+        };
     }
 }
 
@@ -88,8 +114,35 @@ async fn answer(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Rece
     }
 }
 
+async fn talk(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Received>>>) {
+    let Ok(mut socket) = accept_async(stream).await else { return };
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let code = match behaviour {
+            Behaviour::Failing => 1011,
+            Behaviour::Overloaded => 1013,
+            Behaviour::Refusing => 1009,
+            Behaviour::Well => {
+                let event = received(text.as_bytes());
+                let ack = json!({ "ack": event.id });
+                all.lock().unwrap().push(event);
+                if socket.send(Message::text(ack.to_string())).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let reason = CloseFrame { code: CloseCode::from(code), reason: "canary".into() };
+        let _ = socket.close(Some(reason)).await;
+    }
+}
+
 impl EgressFixture for Service {
     fn driver(&self) -> Arc<dyn EgressDriver> {
+        if self.driver == SOCKET {
+            return self.socket();
+        }
         let mut settings = json!({
             "url": format!("http://{}{}", self.address, self.path),
             "token_env": "TOKEN",
@@ -115,7 +168,7 @@ impl EgressFixture for Service {
             }
             if behaviour != Behaviour::Away {
                 let listener = TcpListener::bind(self.address).await.unwrap();
-                let serving = tokio::spawn(serve(listener, behaviour, Arc::clone(&self.received)));
+                let serving = tokio::spawn(serve(self.driver, listener, behaviour, Arc::clone(&self.received)));
                 *self.serving.lock().unwrap() = Some(serving);
             }
             true
@@ -184,103 +237,9 @@ impl EgressFixture for Disk {
     }
 }
 
-/// A WebSocket server that behaves as it is told.
-struct SocketServer {
-    address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
-    serving: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl SocketServer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, received) = (listener.local_addr().unwrap(), Arc::default());
-        let serving = tokio::spawn(serve_sockets(listener, Behaviour::Well, Arc::clone(&received)));
-        Self { address, received, serving: Mutex::new(Some(serving)) }
-    }
-}
-
-async fn serve_sockets(listener: TcpListener, behaviour: Behaviour, received: Arc<Mutex<Vec<Received>>>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(talk(stream, behaviour, Arc::clone(&received)));
-    }
-}
-
-async fn talk(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Received>>>) {
-    if behaviour == Behaviour::Forbidding {
-        return answer(stream, behaviour, all).await;
-    }
-    let Ok(mut socket) = accept_async(stream).await else { return };
-    while let Some(Ok(message)) = socket.next().await {
-        let Message::Text(text) = message else { continue };
-        let code = match behaviour {
-            Behaviour::Failing => 1011,
-            Behaviour::Overloaded => 1013,
-            Behaviour::Refusing => 1009,
-            Behaviour::Well => {
-                let event = received(text.as_bytes());
-                let ack = json!({ "ack": event.id });
-                all.lock().unwrap().push(event);
-                if socket.send(Message::text(ack.to_string())).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-            _ => continue,
-        };
-        let reason = CloseFrame { code: CloseCode::from(code), reason: "canary".into() };
-        let _ = socket.close(Some(reason)).await;
-    }
-}
-
-impl EgressFixture for SocketServer {
-    fn driver(&self) -> Arc<dyn EgressDriver> {
-        let settings = json!({
-            "url": format!("ws://{}/", self.address),
-            "auth_mode": "bearer",
-            "token_env": "TOKEN",
-            "send_timeout_ms": 2000,
-            "retry_policy": "none",
-            "ack": true,
-        });
-        let driver = driver("websocket_client_output", settings);
-        tokio::spawn({
-            let driver = Arc::clone(&driver);
-            async move { driver.run(Stop::never()).await }
-        });
-        driver
-    }
-
-    fn secrets(&self) -> Secrets {
-        secrets(&[("TOKEN", "canary-token")])
-    }
-
-    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            let before = self.serving.lock().unwrap().take();
-            if let Some(before) = before {
-                before.abort();
-                // Its address is free once it has ended.
-                drop(before.await);
-            }
-            if behaviour != Behaviour::Away {
-                let listener = TcpListener::bind(self.address).await.unwrap();
-                let serving = tokio::spawn(serve_sockets(listener, behaviour, Arc::clone(&self.received)));
-                *self.serving.lock().unwrap() = Some(serving);
-            }
-            true
-        })
-    }
-
-    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
-        Box::pin(async { self.received.lock().unwrap().clone() })
-    }
-}
-
 mod websocket_client_output {
-    use super::SocketServer;
-    hook_testkit::egress_conformance!(SocketServer::start().await);
+    use super::{SOCKET, Service};
+    hook_testkit::egress_conformance!(Service::start(SOCKET, "/").await);
 }
 
 mod http_output {
