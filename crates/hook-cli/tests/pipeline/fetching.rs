@@ -74,13 +74,13 @@ fn kills(is_embedded: bool) {
         let listeners = &pipeline.ready["listeners"];
         assert_eq!(listeners[1]["topics"], json!([topic]), "{listeners}");
         // The group lets the one that was killed go after its session, and only then gives its partitions away.
-        let before = home.lines_of("events.jsonl").len();
-        poll("something has come in", || (home.lines_of("events.jsonl").len() > before).then_some(()));
+        let before = home.untorn_lines_of("events.jsonl").len();
+        poll("something has come in", || (home.untorn_lines_of("events.jsonl").len() > before).then_some(()));
         pause(Duration::from_millis(fastrand::u64(0..150)));
         pipeline.kill();
         println!(
             "killed when {} of {} were delivered",
-            home.lines_of("events.jsonl").len(),
+            home.untorn_lines_of("events.jsonl").len(),
             RECORDS * (kill + 1) / KILLS
         );
     }
@@ -90,7 +90,7 @@ fn kills(is_embedded: bool) {
         events.iter().map(number).collect::<Vec<_>>()
     };
     let events = poll("everything has come in", || {
-        let events = home.lines_of("events.jsonl");
+        let events = home.untorn_lines_of("events.jsonl");
         let distinct: BTreeSet<_> = numbers(&events).into_iter().collect();
         (distinct.len() as u64 == RECORDS).then_some(events)
     });

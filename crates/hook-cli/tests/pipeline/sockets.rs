@@ -98,7 +98,7 @@ fn every_frame_that_was_answered_is_delivered_whatever_is_killed() {
     }
     let _pipeline = home.up_supervised();
     poll_until("everything that was accepted is delivered", || {
-        let lines = home.lines_of("events.jsonl");
+        let lines = home.untorn_lines_of("events.jsonl");
         let delivered: BTreeSet<_> = lines.iter().map(|line| line["payload"]["n"].as_u64().unwrap()).collect();
         accepted.is_subset(&delivered)
     });

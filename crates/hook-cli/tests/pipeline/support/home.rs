@@ -93,10 +93,19 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// The lines of a file that `file_output` writes; none where it does not exist yet.
+    /// The lines of a file that `file_output` writes; none where it does not exist yet, and not the one that is being written.
     pub(crate) fn lines_of(&self, name: &str) -> Vec<Value> {
+        self.whole_lines_of(name).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The same where the process that wrote them was killed: what that has torn is a line of its own, and its event comes again.
+    pub(crate) fn untorn_lines_of(&self, name: &str) -> Vec<Value> {
+        self.whole_lines_of(name).iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn whole_lines_of(&self, name: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }
 
     /// Starts every role, and waits until it is ready.
