@@ -12,17 +12,15 @@ use hook_core::{
     catalog::{Fault, Kind},
     ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
 };
+use hook_http::{
+    networks,
+    server::{Limits, Service, listen},
+};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    front::Service,
-    networks,
-    path::PathTemplate,
-    receive::Receiver,
-    server::{Limits, listen},
-};
+use super::{path::PathTemplate, receive::Receiver};
 
 /// A record holds a whole body, and so does memory while it arrives.
 const LARGEST_BODY_BYTES: u64 = 32 * 1024 * 1024;

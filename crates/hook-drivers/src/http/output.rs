@@ -13,6 +13,7 @@ use hook_core::{
     ports::egress::{CheckError, Delivery, EgressDriver},
     secret::Secrets,
 };
+use hook_http::client::{Client, Destination, credentials, headers};
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -20,10 +21,7 @@ use http::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    client::{Client, Destination},
-    cloudevents, credentials, headers,
-};
+use super::{cloudevents, headers::of_contract};
 
 /// The settings of `http_output`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -106,7 +104,7 @@ impl Kind for HttpOutput {
             timeout_seconds: settings.timeout_seconds,
             allow_networks: &settings.allow_networks,
         });
-        match (client, headers::of_contract(&settings.headers)) {
+        match (client, of_contract(&settings.headers)) {
             (Ok(client), Ok(headers)) => Ok(Arc::new(Self {
                 client,
                 method: settings.method.into(),

@@ -10,17 +10,15 @@ use hook_core::{
     names::{AdapterId, SourceName},
     ports::ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
 };
+use hook_http::server::{
+    Answer, Service, answer,
+    body::{self, BodyError},
+    rate::AddressRate,
+};
 use http::{Method, Request, Response, request::Parts};
 use hyper::body::Incoming;
 
-use super::{
-    answer,
-    body::{self, BodyError},
-    front::{Answer, Service},
-    ingress::Rules,
-    proxies::client_address,
-    rate::AddressRate,
-};
+use super::{ingress::Rules, proxies::client_address};
 
 /// Whatever a sender wants to say it posts.
 const METHOD: &str = "POST";

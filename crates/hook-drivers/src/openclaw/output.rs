@@ -12,6 +12,10 @@ use hook_core::{
     ports::egress::{CheckError, Delivery, EgressDriver},
     secret::Secrets,
 };
+use hook_http::client::{
+    Client, Destination, credentials,
+    headers::{text, traceparent},
+};
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -20,11 +24,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
-use crate::http::{
-    client::{Client, Destination},
-    credentials,
-    headers::{text, traceparent},
-};
 
 /// The settings of `openclaw_http_output`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -153,11 +153,6 @@ pub(crate) fn is_among(signature: &[u8], given: &[Vec<u8>]) -> bool {
     given.iter().fold(none, |found, candidate| found | signature.ct_eq(candidate)).into()
 }
 
-/// Whether two secrets are equal. Compares digests, so that not even the length shows.
-pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
-    Sha256::digest(one).ct_eq(&Sha256::digest(other)).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,13 +184,6 @@ mod tests {
         assert!(!is_among(&[1, 2, 4], &given));
         assert!(!is_among(&[1], &given));
         assert!(!is_among(&[], &[]));
-    }
-
-    #[test]
-    fn secrets_of_different_lengths_are_not_equal() {
-        assert!(are_equal(b"abc", b"abc"));
-        assert!(!are_equal(b"abc", b"abcd"));
-        assert!(!are_equal(b"abc", b""));
     }
 
     #[test]

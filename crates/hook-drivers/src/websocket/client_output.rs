@@ -17,6 +17,7 @@ use hook_core::{
     secret::Secrets,
     stop::Stop,
 };
+use hook_http::client::{Client, Destination, credentials};
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,10 +32,6 @@ use super::{
     auth::AuthMode,
     handshake::connect,
     link::{BATCH, Link, Manner, Outgoing, drain, sleep_until},
-};
-use crate::http::{
-    client::{Client, Destination},
-    credentials,
 };
 
 /// So long opening a connection may take.

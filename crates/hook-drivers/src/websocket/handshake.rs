@@ -4,6 +4,7 @@ use hook_core::{
     clock::{Clock, SystemClock},
     outcome::{Failure, FailureClass, Outcome},
 };
+use hook_http::client::{Client, classify};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
@@ -15,8 +16,6 @@ use tokio_tungstenite::{
         protocol::{Role, WebSocketConfig},
     },
 };
-
-use crate::http::{classify, client::Client};
 
 /// An open connection.
 pub(super) type Socket = WebSocketStream<reqwest::Upgraded>;

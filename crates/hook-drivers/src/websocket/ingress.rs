@@ -17,6 +17,7 @@ use hook_core::{
     },
     secret::Secrets,
 };
+use hook_http::server::{Answer, Limits, Service, answer, listen, rate::AddressRate, token};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
@@ -34,16 +35,7 @@ use super::{
     auth::AuthMode,
     session::{Sender, Session},
 };
-use crate::{
-    http::{
-        answer,
-        front::{Answer, Service},
-        path::PathTemplate,
-        rate::AddressRate,
-        server::{Limits, listen},
-    },
-    verify::bearer,
-};
+use crate::http::path::PathTemplate;
 
 /// A record holds a whole payload, and so does memory.
 const LARGEST_FRAME_BYTES: u64 = 32 << 20;
@@ -281,7 +273,7 @@ impl Door {
     fn check_token(&self, source: &SourceName, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(name) = &self.rules.token_env else { return Ok(()) };
         let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-        let is_right = self.secrets.get(name).zip(given).is_some_and(|(token, given)| bearer::matches(&token, given));
+        let is_right = self.secrets.get(name).zip(given).is_some_and(|(token, given)| token::matches(&token, given));
         if is_right {
             return Ok(());
         }

@@ -17,6 +17,7 @@ use hook_core::{
     ports::ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
     stop::Stop,
 };
+use hook_http::server::{StallGuard, Upgraded, rate::AddressRate};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -32,8 +33,6 @@ use tokio_tungstenite::{
     },
 };
 use tracing::debug;
-
-use crate::http::{front::Upgraded, rate::AddressRate, stall::StallGuard};
 
 /// So many frames of one client may be on their way into the log.
 const MOST_IN_FLIGHT: usize = 64;

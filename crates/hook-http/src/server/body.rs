@@ -12,7 +12,7 @@ const FIRST_CAPACITY: usize = 16 * 1024;
 
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyError {
+pub enum BodyError {
     /// It is over the limit, or says that it will be.
     TooLarge,
     /// It did not arrive in time.
@@ -22,7 +22,7 @@ pub(super) enum BodyError {
 }
 
 /// Reads the whole body. One whose announced length is over the limit is refused before anything of it is read.
-pub(super) async fn read(body: Incoming, limit: u64, patience: Duration) -> Result<Bytes, BodyError> {
+pub async fn read(body: Incoming, limit: u64, patience: Duration) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limit {
         return Err(BodyError::TooLarge);
     }

@@ -25,7 +25,7 @@ struct Body<'a> {
 }
 
 /// The answer to a request that was taken.
-pub(crate) fn accepted(accepted: Accepted) -> Response<Bytes> {
+pub fn accepted(accepted: Accepted) -> Response<Bytes> {
     let body = |code, event_id, request_id| Body { code, event_id, message: None, request_id };
     match accepted {
         Accepted::Stored(id) => respond(StatusCode::ACCEPTED, &body("accepted", Some(id.to_string()), None)),
@@ -41,7 +41,7 @@ pub(crate) fn accepted(accepted: Accepted) -> Response<Bytes> {
 }
 
 /// The answer to a request that was refused, of an adapter that takes this method.
-pub(crate) fn rejected(rejection: &Rejection, method: &'static str) -> Response<Bytes> {
+pub fn rejected(rejection: &Rejection, method: &'static str) -> Response<Bytes> {
     let refused = &rejection.refused;
     let status = StatusCode::from_u16(refused.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = respond(
@@ -71,7 +71,7 @@ pub(crate) fn rejected(rejection: &Rejection, method: &'static str) -> Response<
 }
 
 /// An answer as it stands on the wire, for a connection that HTTP framing has already given up.
-pub(crate) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
+pub(super) fn to_wire(response: &Response<Bytes>) -> Vec<u8> {
     let mut wire =
         format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", response.status(), response.body().len()).into_bytes();
     for (name, value) in response.headers() {

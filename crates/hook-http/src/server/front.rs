@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, sync::watch};
 use super::stall::StallGuard;
 
 /// What answers the requests of one adapter.
-pub(crate) trait Service: Send + Sync + 'static {
+pub trait Service: Send + Sync + 'static {
     /// Answers one request. Never fails: whatever is wrong is an answer.
     fn call<'a>(&'a self, request: Request<Incoming>, peer: IpAddr) -> BoxFuture<'a, Answer>;
 
@@ -23,10 +23,11 @@ pub(crate) trait Service: Send + Sync + 'static {
 }
 
 /// An answer, and what the connection is used for afterwards.
-pub(crate) struct Answer {
-    pub(crate) response: Response<Bytes>,
+pub struct Answer {
+    /// What is answered, complete.
+    pub response: Response<Bytes>,
     /// With a status of 101: what goes on where HTTP has ended.
-    pub(crate) upgrade: Option<Upgrade>,
+    pub upgrade: Option<Upgrade>,
 }
 
 impl From<Response<Bytes>> for Answer {
@@ -36,26 +37,27 @@ impl From<Response<Bytes>> for Answer {
 }
 
 /// Speaks another protocol on a connection until it ends, or until the stop comes.
-pub(crate) type Upgrade = Box<dyn FnOnce(Upgraded, Stop) -> BoxFuture<'static, ()> + Send>;
+pub type Upgrade = Box<dyn FnOnce(Upgraded, Stop) -> BoxFuture<'static, ()> + Send>;
 
 /// A connection that HTTP has left.
-pub(crate) struct Upgraded {
-    pub(crate) stream: StallGuard<TcpStream>,
+pub struct Upgraded {
+    /// What comes and goes from now on.
+    pub stream: StallGuard<TcpStream>,
     /// What the client has sent already.
-    pub(crate) unread: Bytes,
+    pub unread: Bytes,
 }
 
 /// The other adapters of an address, beside the one that has opened it.
-pub(crate) struct Front {
+pub(super) struct Front {
     address: SocketAddr,
     guests: RwLock<Vec<Arc<Place>>>,
 }
 
 /// Whether a path is an adapter's own.
-pub(crate) type Takes = Box<dyn Fn(&str) -> bool + Send + Sync>;
+pub type Takes = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// The paths of a guest. Whoever comes before it runs waits for it.
-pub(crate) struct Place {
+pub(super) struct Place {
     takes: Takes,
     service: watch::Sender<Option<Arc<dyn Service>>>,
 }

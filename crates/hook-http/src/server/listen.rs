@@ -28,18 +28,18 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// What the connections of an address are held to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// How long a request head may take to arrive.
-    pub(crate) read_timeout: Duration,
+    pub read_timeout: Duration,
     /// How many connections are served at once.
-    pub(crate) max_connections: usize,
+    pub max_connections: usize,
 }
 
 /// Makes the service of an adapter, when there is an inlet.
-pub(crate) type MakeService = Box<dyn FnOnce(Arc<dyn Inlet>) -> Arc<dyn Service> + Send>;
+pub type MakeService = Box<dyn FnOnce(Arc<dyn Inlet>) -> Arc<dyn Service> + Send>;
 
 /// Opens an address for an adapter, or takes its place on the one that it shares.
-pub(crate) async fn listen(
+pub async fn listen(
     opening: Opening<'_>,
     bind: SocketAddr,
     limits: Limits,

@@ -2,7 +2,7 @@
 //!
 //! It follows no redirect, asks no proxy of the environment, retries nothing, and connects only where [`guard`] lets it.
 //!
-//! [`guard`]: super::guard
+//! [`guard`]: super::Guard
 
 use std::{
     num::NonZeroU64,
@@ -24,8 +24,8 @@ use url::{Host, Url};
 use super::{
     classify,
     guard::{self, Guard},
-    networks,
 };
+use crate::networks;
 
 /// An answer's body is read so far, so that its connection can be used again. Nobody looks at it.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -37,14 +37,17 @@ const LONGEST_TIMEOUT_SECONDS: u64 = 3600;
 
 /// What every outgoing HTTP driver is told about its destination.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Destination<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) timeout_seconds: NonZeroU64,
-    pub(crate) allow_networks: &'a [String],
+pub struct Destination<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// How long one attempt may take.
+    pub timeout_seconds: NonZeroU64,
+    /// Networks that are not public and may be reached all the same.
+    pub allow_networks: &'a [String],
 }
 
 /// A client of one destination. Inert until it is used.
-pub(crate) struct Client {
+pub struct Client {
     url: Url,
     timeout: Duration,
     guard: Guard,
@@ -53,7 +56,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Checks the settings of a destination.
-    pub(crate) fn new(destination: Destination<'_>) -> Result<Self, Vec<Fault>> {
+    pub fn new(destination: Destination<'_>) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let url = parse_url(destination.url).map_err(|fault| faults.push(fault));
         let seconds = destination.timeout_seconds.get();
@@ -69,12 +72,12 @@ impl Client {
     }
 
     /// Where it sends.
-    pub(crate) fn url(&self) -> &Url {
+    pub fn url(&self) -> &Url {
         &self.url
     }
 
     /// Makes one attempt.
-    pub(crate) async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Outcome {
+    pub async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Outcome {
         let client = match self.client() {
             Ok(client) => client,
             Err(error) => return Outcome::failed(FailureClass::Misconfigured, error),
@@ -90,7 +93,7 @@ impl Client {
     }
 
     /// Asks for the destination itself; whatever is answered is the caller's to judge.
-    pub(crate) async fn get(&self, headers: HeaderMap) -> Result<Response, Outcome> {
+    pub async fn get(&self, headers: HeaderMap) -> Result<Response, Outcome> {
         let client = self.client().map_err(|error| Outcome::failed(FailureClass::Misconfigured, error))?;
         let answered = client.get(self.url.clone()).headers(headers).send().await;
         answered.map_err(|error| classify::error(&error, self.timeout))
@@ -98,7 +101,7 @@ impl Client {
 
     /// Asks the destination's root for its headers, with no credentials: any answer at all says that name, connection
     /// and TLS are well, and none can be mistaken for a delivery.
-    pub(crate) async fn probe(&self) -> Result<(), CheckError> {
+    pub async fn probe(&self) -> Result<(), CheckError> {
         let client = self.client().map_err(CheckError::Unreachable)?;
         let mut root = self.url.clone();
         root.set_path("/");

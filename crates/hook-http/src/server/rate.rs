@@ -13,20 +13,20 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 const FIRST_SWEEP: usize = 1024;
 
 /// A rate per address. What it remembers is bounded by the addresses that are still short of their full quota.
-pub(crate) struct AddressRate {
+pub struct AddressRate {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     sweep_at: AtomicUsize,
 }
 
 impl AddressRate {
     /// So many a minute, all of which may come at once.
-    pub(crate) fn per_minute(requests: NonZeroU32) -> Self {
+    pub fn per_minute(requests: NonZeroU32) -> Self {
         let limiter = RateLimiter::keyed(Quota::per_minute(requests));
         Self { limiter, sweep_at: AtomicUsize::new(FIRST_SWEEP) }
     }
 
     /// Counts a request, or says how long to wait.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Duration> {
+    pub fn check(&self, address: IpAddr) -> Result<(), Duration> {
         self.sweep();
         self.limiter
             .check_key(&network_of(address))

@@ -14,12 +14,12 @@ use sha2::Sha256;
 const SECRET_PREFIX: &str = "whsec_";
 
 /// The secret of that name, or why the attempt cannot be made.
-pub(crate) fn look_up(secrets: &Secrets, name: &EnvName) -> Result<Secret, Outcome> {
+pub fn look_up(secrets: &Secrets, name: &EnvName) -> Result<Secret, Outcome> {
     secrets.get(name).ok_or_else(|| misconfigured(format!("{name} is not set")))
 }
 
 /// The value of an `Authorization` header.
-pub(crate) fn bearer(token: &Secret, name: &EnvName) -> Result<HeaderValue, Outcome> {
+pub fn bearer(token: &Secret, name: &EnvName) -> Result<HeaderValue, Outcome> {
     let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.expose().trim_ascii()].concat())
         .map_err(|_| misconfigured(format!("{name} holds a character that no header can carry")))?;
     value.set_sensitive(true);
@@ -27,7 +27,7 @@ pub(crate) fn bearer(token: &Secret, name: &EnvName) -> Result<HeaderValue, Outc
 }
 
 /// The value of a `webhook-signature` header (Standard Webhooks, "Signature scheme").
-pub(crate) fn signature(
+pub fn signature(
     secret: &Secret,
     name: &EnvName,
     id: &str,

@@ -16,7 +16,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_CAUSE: usize = 200;
 
 /// The outcome of an attempt that was answered.
-pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Outcome {
+pub fn answer(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Outcome {
     if status.is_success() {
         return Outcome::delivered(status.to_string());
     }
@@ -50,7 +50,7 @@ fn explain(status: StatusCode) -> String {
 }
 
 /// RFC 9110, section 10.2.3: seconds, or a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -62,7 +62,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 }
 
 /// The outcome of an attempt that was not answered.
-pub(crate) fn error(error: &reqwest::Error, limit: Duration) -> Outcome {
+pub fn error(error: &reqwest::Error, limit: Duration) -> Outcome {
     if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
         return Outcome::failed(FailureClass::Misconfigured, forbidden.to_string());
     }
@@ -81,7 +81,7 @@ pub(crate) fn error(error: &reqwest::Error, limit: Duration) -> Outcome {
 }
 
 /// The innermost cause. The outer ones name the URL, whose query may hold a secret.
-pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+pub fn root_cause(error: &reqwest::Error) -> String {
     let text = causes(error).last().map_or_else(|| "unknown cause".to_owned(), ToString::to_string);
     text.chars().filter(|character| !character.is_control()).take(LONGEST_CAUSE).collect()
 }

@@ -14,18 +14,19 @@ use tokio::{
 };
 
 /// Fails a write that has not moved for `patience`. Reading is passed through: it has time-outs of its own.
-pub(crate) struct StallGuard<S> {
+pub struct StallGuard<S> {
     stream: S,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> StallGuard<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+    /// Guards a stream.
+    pub fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, stalled: None }
     }
 
-    pub(crate) fn into_inner(self) -> S {
+    pub(super) fn into_inner(self) -> S {
         self.stream
     }
 

@@ -72,7 +72,7 @@ const fn v6(segments: [u16; 8]) -> IpAddr {
 
 /// Why an address is not connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Forbidden {
+pub enum Forbidden {
     /// It is not of the public internet, and the contract does not permit it.
     #[error("the name resolves to {0}, which is not a public address; allow_networks can permit it")]
     Private(IpAddr),
@@ -82,7 +82,7 @@ pub(crate) enum Forbidden {
 }
 
 /// Whether an address, or the IPv4 address that it carries, hands out a machine's credentials.
-pub(crate) fn is_metadata(address: IpAddr) -> bool {
+pub(super) fn is_metadata(address: IpAddr) -> bool {
     METADATA.contains(&address) || METADATA.contains(&carried(address))
 }
 
@@ -113,14 +113,14 @@ fn carried(address: IpAddr) -> IpAddr {
 
 /// Resolves names to the addresses that may be connected to.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Guard {
+pub struct Guard {
     allowed: Vec<IpNet>,
     allows_localhost: bool,
 }
 
 impl Guard {
     /// A guard that permits these networks, and `localhost` to be this machine where the contract's URL names it.
-    pub(crate) fn new(allowed: Vec<IpNet>, allows_localhost: bool) -> Self {
+    pub fn new(allowed: Vec<IpNet>, allows_localhost: bool) -> Self {
         Self { allowed, allows_localhost }
     }
 

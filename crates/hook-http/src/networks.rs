@@ -6,7 +6,7 @@ use hook_core::catalog::Fault;
 use ipnet::IpNet;
 
 /// Parses a list of networks; every entry that is none becomes a fault at its place.
-pub(crate) fn parse(pointer: &str, texts: &[String]) -> Result<Vec<IpNet>, Vec<Fault>> {
+pub fn parse(pointer: &str, texts: &[String]) -> Result<Vec<IpNet>, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut networks = Vec::new();
     for (index, text) in texts.iter().enumerate() {
