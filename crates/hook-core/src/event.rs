@@ -139,8 +139,11 @@ pub struct RawEvent {
 pub struct Stated {
     /// The event's type.
     pub event_type: Option<EventType>,
-    /// What names this delivery among all of the source. It counts as signed: whoever the adapter lets in is trusted to choose it.
+    /// What names this delivery among all of the source.
     pub delivery_id: Option<String>,
+    /// Whether the adapter knows who sent it. Then `delivery_id` counts as signed. Otherwise anybody may have chosen it: a copy
+    /// is an event of the same id and the same body, so that nobody makes another's event a duplicate by guessing its id.
+    pub is_sender_proven: bool,
     /// Events of one ordering key are delivered in order.
     pub ordering_key: Option<String>,
 }

@@ -231,6 +231,7 @@ fn stated(id: &str) -> Stated {
     Stated {
         event_type: EventType::new("order.paid").ok(),
         delivery_id: Some(id.to_owned()),
+        is_sender_proven: true,
         ordering_key: Some("a".into()),
     }
 }
@@ -261,6 +262,21 @@ async fn equal_bodies_are_two_events_and_equal_ids_are_one() {
     assert!(matches!(accept("orders-0-2").await, Ok(Accepted::Stored(_))));
     assert!(matches!(accept("orders-0-1").await, Ok(Accepted::Duplicate(_))));
     assert_eq!(running.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_takes_the_place_of_an_event_by_guessing_its_id() {
+    let running = Running::start(Claim::default()).await;
+    let accept = |id: &str, body: &'static str, is_sender_proven| {
+        let stated = Stated { is_sender_proven, ..stated(id) };
+        running.accept(RawEvent { body: body.into(), ..event("orders-in", "orders", Some(stated)) })
+    };
+    assert!(matches!(accept("1", "{\"forged\":true}", false).await, Ok(Accepted::Stored(_))));
+    assert!(matches!(accept("1", "{}", false).await, Ok(Accepted::Stored(_))), "another body under this id");
+    assert!(matches!(accept("1", "{}", false).await, Ok(Accepted::Duplicate(_))));
+    assert!(matches!(accept("2", "{}", false).await, Ok(Accepted::Stored(_))), "another id of this body");
+    assert!(matches!(accept("1", "{}", true).await, Ok(Accepted::Stored(_))), "whoever is known chooses ids");
+    assert!(matches!(accept("1", "{\"n\":1}", true).await, Ok(Accepted::Duplicate(_))));
 }
 
 #[tokio::test]

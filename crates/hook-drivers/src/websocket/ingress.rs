@@ -49,7 +49,8 @@ const SPARE_CONNECTIONS: usize = 64;
 /// The settings of `websocket_ingress`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// How a client proves who it is.
+    /// How a client proves who it is. With `none` anybody can send any `id`: a frame is a copy of another only where the `payload`
+    /// is the same too.
     pub auth_mode: AuthMode,
     /// The environment variable of the bearer token; needed with `auth_mode = "bearer"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,7 +236,9 @@ impl Door {
         })?;
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII");
         let url = head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
-        Ok(self.switch(accept, Sender { source, url, headers: head.headers, peer }, slot))
+        // Where a token is asked for, it was checked above.
+        let is_proven = self.rules.token_env.is_some();
+        Ok(self.switch(accept, Sender { source, url, headers: head.headers, peer, is_proven }, slot))
     }
 
     fn switch(&self, accept: HeaderValue, sender: Sender, slot: OwnedSemaphorePermit) -> Answer {

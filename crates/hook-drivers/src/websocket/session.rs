@@ -49,6 +49,8 @@ pub(super) struct Sender {
     /// Its headers: a source's verifier reads them with each event.
     pub(super) headers: HeaderMap,
     pub(super) peer: IpAddr,
+    /// Whether it has shown a token.
+    pub(super) is_proven: bool,
 }
 
 /// What one connection needs.
@@ -209,7 +211,12 @@ impl Session {
             body: whole.slice_ref(frame.payload.get().as_bytes()),
             received_at: SystemClock.now(),
             peer: Some(self.sender.peer),
-            stated: Some(Stated { event_type, delivery_id: Some(id.clone()), ordering_key: None }),
+            stated: Some(Stated {
+                event_type,
+                delivery_id: Some(id.clone()),
+                is_sender_proven: self.sender.is_proven,
+                ordering_key: None,
+            }),
         };
         Ok((id, event))
     }

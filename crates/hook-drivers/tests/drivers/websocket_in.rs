@@ -238,6 +238,21 @@ async fn only_those_with_the_token_are_let_in() {
 }
 
 #[tokio::test]
+async fn an_id_counts_for_more_where_a_token_was_shown() {
+    for (more, is_proven) in [(json!({}), false), (json!({ "auth_mode": "bearer", "token_env": "TOKEN" }), true)] {
+        let inlet = FakeInlet::storing();
+        let running = Running::start(&inlet, more).await;
+        let mut request = running.request(PATH);
+        request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer canary-token"));
+        let mut client = running.open(request).await.unwrap();
+        client.send(&frame("1")).await;
+        assert_eq!(client.answer().await["code"], "accepted");
+        let stated = inlet.events.lock().unwrap()[0].stated.clone().unwrap();
+        assert_eq!(stated.is_sender_proven, is_proven);
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_is_not_let_in() {
     let running =
         Running::start(&FakeInlet::storing(), json!({ "allowed_origins": ["https://app.example.com"] })).await;

@@ -235,7 +235,8 @@ impl Mapping {
             source: source.to_ascii_lowercase(),
             headers,
             body: content.body,
-            stated: Stated { event_type, delivery_id, ordering_key },
+            // The brokers say who may write to a topic.
+            stated: Stated { event_type, delivery_id, is_sender_proven: true, ordering_key },
         })
     }
 
@@ -422,7 +423,7 @@ mod tests {
         };
         let value = r#"{"id":"a1","kind":"order.paid","customer":{"id":7}}"#;
         let read = mapping.read(&record(&[("Origin", "Shop"), ("event_type", "other")], value)).unwrap();
-        let Stated { event_type, delivery_id, ordering_key } = read.stated;
+        let Stated { event_type, delivery_id, ordering_key, .. } = read.stated;
         assert_eq!((read.source.as_str(), event_type.unwrap().as_str()), ("shop", "order.paid"));
         assert_eq!((delivery_id.as_deref(), ordering_key.as_deref()), (Some("a1"), Some("7")));
         // Without an id of its own a record is still told from all others.

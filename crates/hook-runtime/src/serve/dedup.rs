@@ -16,6 +16,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) id: Option<&'a DeliveryId>,
     /// Whether such names are signed at this source. Where they are not, whoever captured a body may leave the name out.
     pub(crate) ids_are_signed: bool,
+    /// Whether nothing says who sent the delivery and chose its name: then the name means something beside the body alone.
+    pub(crate) anybody_names_it: bool,
     pub(crate) body_digest: &'a [u8; 32],
     pub(crate) received_at: Timestamp,
 }
@@ -27,9 +29,11 @@ pub(crate) fn keys(plan: &DedupPlan, source: &SourceName, delivery: &Delivery<'_
     let key = |kind: &str, value: &[u8]| DedupKey { digest: digest(source, kind, value), expires_at };
     let by_body = || key("body", delivery.body_digest);
     let by_id = |id: &DeliveryId| key("id", id.value.as_bytes());
+    let by_both = |id: &DeliveryId| key("id+body", &[id.value.as_bytes(), delivery.body_digest].concat());
     match (plan.by, delivery.id) {
         (DedupBy::Body, _) => vec![by_body()],
         (DedupBy::Delivery, None) if !delivery.ids_are_signed => vec![by_body()],
+        (DedupBy::Delivery, Some(id)) if delivery.anybody_names_it => vec![by_both(id)],
         (DedupBy::Delivery, Some(id)) if !id.is_signed => vec![by_id(id), by_body()],
         (_, Some(id)) => vec![by_id(id)],
         (_, None) => Vec::new(),
@@ -38,7 +42,8 @@ pub(crate) fn keys(plan: &DedupPlan, source: &SourceName, delivery: &Delivery<'_
 
 /// The keys of an event that is stored, as the contract has them now; none where it was sent again by an operator. Whether
 /// its delivery's id was signed is not stored: where the contract says where the id stands, the id alone is a key, so that
-/// two events of one body never become one.
+/// two events of one body never become one. Neither is it stored whether an adapter knew who named the delivery: where the
+/// source verifies nothing, the event is known by both.
 pub fn copy_keys(source: &SourcePlan, header: &EventHeader) -> Vec<DedupKey> {
     let meta = &header.meta;
     let Some(body_digest) = meta.body_sha256.as_deref().filter(|_| meta.replay.is_none()).and_then(unhex) else {
@@ -48,8 +53,17 @@ pub fn copy_keys(source: &SourcePlan, header: &EventHeader) -> Vec<DedupKey> {
     let is_signed = ids_are_signed || source.delivery_id.is_some();
     let id = meta.delivery_id.as_ref().map(|id| DeliveryId { value: id.clone(), is_signed });
     let received_at = header.received_at;
-    let delivery = Delivery { id: id.as_ref(), ids_are_signed, body_digest: &body_digest, received_at };
-    keys(&source.dedup, &header.source, &delivery)
+    let keys = |anybody_names_it| {
+        let id = id.as_ref();
+        let delivery = Delivery { id, ids_are_signed, anybody_names_it, body_digest: &body_digest, received_at };
+        keys(&source.dedup, &header.source, &delivery)
+    };
+    let mut known = keys(false);
+    if !source.verifier.needs_secret() {
+        known.extend(keys(true));
+        known.dedup_by_key(|key| key.digest);
+    }
+    known
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
@@ -99,6 +113,7 @@ mod tests {
         let delivery = Delivery {
             id: id.as_ref(),
             ids_are_signed: id.as_ref().is_none_or(|id| id.is_signed),
+            anybody_names_it: false,
             body_digest: &[body; 32],
             received_at: Timestamp::UNIX_EPOCH,
         };
@@ -136,8 +151,13 @@ mod tests {
     fn leaving_an_unsigned_id_out_is_no_way_around() {
         let plan = DedupPlan { by: DedupBy::Delivery, window: Duration::from_secs(60) };
         let source = SourceName::new("github").unwrap();
-        let delivery =
-            Delivery { id: None, ids_are_signed: false, body_digest: &[1; 32], received_at: Timestamp::UNIX_EPOCH };
+        let delivery = Delivery {
+            id: None,
+            ids_are_signed: false,
+            anybody_names_it: false,
+            body_digest: &[1; 32],
+            received_at: Timestamp::UNIX_EPOCH,
+        };
         let without = keys(&plan, &source, &delivery)[0].digest;
         assert!(keys_of(DedupBy::Delivery, Some(("a", false)), 1).contains(&without));
     }

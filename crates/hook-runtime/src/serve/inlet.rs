@@ -360,7 +360,8 @@ fn reserved(plan: &Plan) -> HashMap<SourceName, Vec<AdapterId>> {
 
 /// What the adapter knows comes before what the source says.
 fn over(stated: &Stated, claim: Claim) -> Claim {
-    let delivery_id = stated.delivery_id.clone().map(|value| DeliveryId { value, is_signed: true });
+    let delivery_id = stated.delivery_id.clone();
+    let delivery_id = delivery_id.map(|value| DeliveryId { value, is_signed: stated.is_sender_proven });
     Claim {
         event_type: stated.event_type.clone().or(claim.event_type),
         delivery_id: delivery_id.or(claim.delivery_id),
@@ -400,6 +401,9 @@ impl Admitted {
         let delivery = dedup::Delivery {
             id: claim.delivery_id.as_ref(),
             ids_are_signed: source.plan.verifier.signs_delivery_id(),
+            anybody_names_it: raw.stated.as_ref().is_some_and(|stated| {
+                stated.delivery_id.is_some() && !stated.is_sender_proven && !source.plan.verifier.needs_secret()
+            }),
             body_digest: &body_digest,
             received_at: raw.received_at,
         };
