@@ -17,7 +17,10 @@ use hook_core::{
     secret::Secrets,
     stop::Stop,
 };
-use hook_http::client::{Client, Destination, credentials};
+use hook_http::{
+    access::AuthMode,
+    client::{Client, Destination, credentials},
+};
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +32,6 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::{debug, info, warn};
 
 use super::{
-    auth::AuthMode,
     handshake::connect,
     link::{BATCH, Link, Manner, Outgoing, drain, sleep_until},
 };

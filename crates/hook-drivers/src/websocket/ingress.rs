@@ -17,13 +17,13 @@ use hook_core::{
     },
     secret::Secrets,
 };
-use hook_http::server::{Answer, Limits, Service, answer, listen, rate::AddressRate, token};
+use hook_http::{
+    access::{Access, AuthMode},
+    server::{Answer, Limits, Service, answer, listen, rate::AddressRate},
+};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{
-        AUTHORIZATION, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-        UPGRADE, WWW_AUTHENTICATE,
-    },
+    header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use hyper::body::Incoming;
 use schemars::JsonSchema;
@@ -31,10 +31,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{
-    auth::AuthMode,
-    session::{Sender, Session},
-};
+use super::session::{Sender, Session};
 use crate::http::path::PathTemplate;
 
 /// A record holds a whole payload, and so does memory.
@@ -99,8 +96,7 @@ fn default_ping_seconds() -> NonZeroU32 {
 /// The settings, checked.
 struct Rules {
     path: PathTemplate,
-    token_env: Option<EnvName>,
-    allowed_origins: Vec<String>,
+    access: Access,
     max_frame_bytes: usize,
     max_connections: usize,
     rate_per_minute: Option<NonZeroU32>,
@@ -123,17 +119,12 @@ impl Kind for WebSocketIngress {
     fn build(settings: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
         let mut faults = limits_of(&settings);
         let path = PathTemplate::parse(&settings.path_template).map_err(|fault| faults.push(fault));
-        faults.extend(settings.auth_mode.fault(settings.token_env.as_ref()));
-        let origins = settings.allowed_origins.iter().enumerate();
-        faults.extend(origins.filter(|(_, origin)| !is_origin(origin)).map(|(index, _)| {
-            let help = "write scheme and host, such as `https://app.example.com`";
-            Fault::at(&format!("/allowed_origins/{index}"), "this is not an origin", help)
-        }));
-        let (Ok(path), true) = (path, faults.is_empty()) else { return Err(faults) };
+        let access = Access::new(settings.auth_mode, settings.token_env, settings.allowed_origins);
+        let access = access.map_err(|mut wrong| faults.append(&mut wrong));
+        let (Ok(path), Ok(access), true) = (path, access, faults.is_empty()) else { return Err(faults) };
         let rules = Rules {
             path,
-            token_env: settings.token_env,
-            allowed_origins: settings.allowed_origins,
+            access,
             max_frame_bytes: usize::try_from(settings.max_frame_bytes.get()).unwrap_or(usize::MAX),
             max_connections: settings.max_connections.get(),
             rate_per_minute: settings.rate_per_minute_per_address,
@@ -155,11 +146,6 @@ fn limits_of(settings: &Settings) -> Vec<Fault> {
     .collect()
 }
 
-/// RFC 6454, section 6.2: scheme, host and port, and nothing behind.
-fn is_origin(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
-}
-
 impl IngressDriver for WebSocketIngress {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: self.bind, path: self.path_template.clone() }]
@@ -168,9 +154,7 @@ impl IngressDriver for WebSocketIngress {
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         Box::pin(async move {
             let secrets = Arc::clone(opening.secrets);
-            if let Some(name) = self.rules.token_env.as_ref().filter(|name| secrets.get(name).is_none()) {
-                return Err(ListenError::MissingSecret(name.clone()));
-            }
+            self.rules.access.ready(&secrets)?;
             let Some(bind) = self.bind.or(opening.beside.map(|_| SocketAddr::from(([127, 0, 0, 1], 0)))) else {
                 return Err(ListenError::NotShared(opening.adapter.clone()));
             };
@@ -214,8 +198,11 @@ impl Door {
                 "a WebSocket is opened with GET",
             ));
         }
-        self.check_token(&source, &head.headers)?;
-        self.check_origin(&source, &head.headers)?;
+        self.rules.access.check(&head.headers, &self.secrets).map_err(|denied| {
+            let mut refusal = refuse(denied.kind, denied.code, denied.message);
+            refusal.headers.extend(denied.header);
+            refusal
+        })?;
         let is_upgrade = names(&head.headers, &UPGRADE, "websocket") && names(&head.headers, &CONNECTION, "upgrade");
         let version = head.headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
         if !is_upgrade || version != Some(b"13") {
@@ -237,7 +224,7 @@ impl Door {
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII");
         let url = head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
         // Where a token is asked for, it was checked above.
-        let is_proven = self.rules.token_env.is_some();
+        let is_proven = self.rules.access.is_proven();
         Ok(self.switch(accept, Sender { source, url, headers: head.headers, peer, is_proven }, slot))
     }
 
@@ -271,30 +258,6 @@ impl Door {
         let unknown =
             || self.refuse(None, RejectionKind::NotFound, "unknown_source", "no source of this name is known here");
         self.inlet.source(&self.adapter, name).ok_or_else(unknown)
-    }
-
-    fn check_token(&self, source: &SourceName, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(name) = &self.rules.token_env else { return Ok(()) };
-        let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-        let is_right = self.secrets.get(name).zip(given).is_some_and(|(token, given)| token::matches(&token, given));
-        if is_right {
-            return Ok(());
-        }
-        let message = "a client needs the token: Authorization: Bearer TOKEN";
-        let mut refusal = self.refuse(Some(source), RejectionKind::Unauthorized, "unauthorized", message);
-        refusal.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hook\"")));
-        Err(refusal)
-    }
-
-    /// RFC 6455, section 10.2: a browser says whose page it runs, and anybody's page can make it connect to this machine.
-    fn check_origin(&self, source: &SourceName, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-        let is_allowed = self.rules.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
-        if is_allowed {
-            return Ok(());
-        }
-        let message = "pages of this origin may not connect; allowed_origins names those that may";
-        Err(self.refuse(Some(source), RejectionKind::Forbidden, "origin_not_allowed", message))
     }
 
     fn refuse(&self, source: Option<&SourceName>, kind: RejectionKind, code: &'static str, message: &str) -> Refusal {

@@ -5,11 +5,9 @@
 //! | [`ingress`] | the driver `websocket_ingress`, its settings, and who is let in |
 //! | `session` | one client that sends events: frames in, answers out |
 //! | [`client_output`] | the driver `websocket_client_output` and its settings |
-//! | [`auth`] | how the two ends tell who they are |
 //! | `handshake` | how a connection is asked for, and what a refusal means |
 //! | `link` | one connection: what is sent, what is acknowledged, and whether the other side is there |
 
-pub mod auth;
 pub mod client_output;
 mod handshake;
 pub mod ingress;

@@ -230,7 +230,11 @@ async fn only_those_with_the_token_are_let_in() {
     };
     for token in [None, Some("Bearer wrong"), Some("Basic canary-token"), Some("canary-token"), Some("Bearer ")] {
         let (status, code, challenge) = running.refused(with(token), "www-authenticate").await;
-        assert_eq!((status, code.as_str(), challenge.as_deref()), (401, "unauthorized", Some("Bearer realm=\"hook\"")));
+        let expected = match token {
+            None => "Bearer realm=\"hook\"",
+            Some(_) => "Bearer realm=\"hook\", error=\"invalid_token\"",
+        };
+        assert_eq!((status, code.as_str(), challenge.as_deref()), (401, "unauthorized", Some(expected)));
     }
     let mut client = running.open(with(Some("Bearer canary-token"))).await.unwrap();
     client.send(&frame("1")).await;
