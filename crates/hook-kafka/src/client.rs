@@ -125,6 +125,11 @@ impl Clients {
         &self.settings
     }
 
+    /// What this process calls itself.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

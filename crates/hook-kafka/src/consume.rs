@@ -97,6 +97,9 @@ impl<'a> Consuming<'a> {
 
     fn run(&mut self) {
         while !self.shared.must_stop() {
+            if self.shared.takes_rejoin() {
+                self.leave();
+            }
             if let Err(error) = self.follow_topics() {
                 warn!(cursor = %self.cursor.name, %error, "topics of a cursor cannot be subscribed to");
             }
@@ -110,6 +113,15 @@ impl<'a> Consuming<'a> {
             }
         }
         commit(self.consumer, self.shared, &self.consumer.context().names);
+    }
+
+    /// Leaves the group; the topics are subscribed to again at once. Static members leave it in no other way, and of what a
+    /// member that comes back is given, nothing is divided anew.
+    fn leave(&mut self) {
+        info!(cursor = %self.cursor.name, "partitions are divided anew: some are read by nobody");
+        self.consumer.unsubscribe();
+        self.topics.clear();
+        self.changed.mark_changed();
     }
 
     /// Subscribes to whatever topics the filter takes now.

@@ -131,12 +131,6 @@ pub(crate) fn marks(clients: &Clients, view: &View, cursor: &CursorName) -> Kafk
     Ok(Some(decoded.collect()))
 }
 
-/// The groups of the namespace, whoever they belong to. Blocks.
-pub(crate) fn list(asker: &Reader, clients: &Clients) -> KafkaResult<Vec<CursorName>> {
-    let groups = asker.fetch_group_list(None, PATIENCE)?;
-    Ok(groups.groups().iter().filter_map(|group| clients.names.cursor_of(group.name())).collect())
-}
-
 /// Deletes the group of a cursor. A member that has just left is still counted until its session ends.
 pub(crate) async fn delete(topics: &Topics, clients: &Clients, cursor: &CursorName) -> Result<(), LogError> {
     let deadline = tokio::time::Instant::now() + crate::client::SESSION_TIMEOUT + PATIENCE;

@@ -16,6 +16,7 @@
 //! | `produce` | sends records and answers when they are durable |
 //! | `transaction` | records and progress, both or neither |
 //! | `cursors` | makes and deletes groups |
+//! | `groups` | who reads with which cursor, and what nobody does |
 //! | `subscription`, `consume` | a member of a group: its state, and its thread |
 //! | `copies`, `restore` | what the relay remembers of events, and how that comes back |
 //! | `read`, `scan` | single records; once through |
@@ -32,6 +33,7 @@ mod consume;
 mod copies;
 mod cursors;
 mod error;
+mod groups;
 mod log;
 mod marks;
 mod names;

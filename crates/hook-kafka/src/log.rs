@@ -271,7 +271,7 @@ impl KafkaLog {
             blocking(move || Ok(reading.shared.wait_until_over(LEAVING))).await?;
         }
         cursors::delete(&self.topics, &self.clients, &name).await?;
-        self.desk.read_here(&name, false);
+        self.desk.forget(&name);
         self.view.remove_cursor(&name);
         Ok(())
     }
@@ -280,7 +280,7 @@ impl KafkaLog {
         let mut running = self.running();
         let before = running.subscriptions.remove(&cursor.name);
         let shared = Shared::new(cursor.name.clone(), Arc::clone(&self.view), self.clients.fetch_share());
-        self.desk.read_here(&cursor.name, true);
+        self.desk.read_here(cursor, &shared);
         let run = {
             let (clients, view) = (self.clients.clone(), Arc::clone(&self.view));
             let (cursor, shared) = (cursor.clone(), Arc::clone(&shared));

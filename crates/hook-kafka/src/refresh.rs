@@ -1,7 +1,7 @@
 //! Keeps the view fresh: asks the cluster from time to time, more often while somebody follows the log.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use hook_core::{
     names::{CursorName, TopicName},
-    ports::log::NewRecord,
+    ports::log::{Cursor, NewRecord, TopicFilter},
 };
 use rdkafka::error::KafkaResult;
 use tokio::{runtime::Handle, sync::watch};
@@ -21,8 +21,10 @@ use crate::{
     client::{Clients, Health, Reader, serve},
     cluster::{self, Shape},
     cursors,
+    groups::{self, Group},
     produce::Producer,
     read::{self, Reading},
+    subscription::Shared,
     topics::Topics,
     view::{Partition, View},
 };
@@ -33,6 +35,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const FOLLOWED_EVERY: Duration = Duration::from_millis(500);
 /// Cursors of other processes are asked for this often: each is a connection of its own.
 const CURSORS_EVERY: Duration = Duration::from_secs(30);
+/// And the first time, when who reads here has joined the groups.
+const CURSORS_FIRST: Duration = Duration::from_secs(10);
 /// Groups that are no cursors are looked at again after so many rounds.
 const FORGET_AFTER: u32 = 20;
 /// So many offsets behind what is done may be nothing but marks of transactions.
@@ -68,7 +72,7 @@ struct Asked {
     must_stop: bool,
     notes: VecDeque<(NewRecord, Arc<watch::Sender<()>>)>,
     /// Cursors that are read in this process: it knows them better than the cluster.
-    read_here: HashSet<CursorName>,
+    read_here: HashMap<CursorName, (TopicFilter, Arc<Shared>)>,
 }
 
 impl Desk {
@@ -92,12 +96,14 @@ impl Desk {
         true
     }
 
-    pub(crate) fn read_here(&self, cursor: &CursorName, is_read: bool) {
-        let mut asked = self.asked();
-        match is_read {
-            true => drop(asked.read_here.insert(cursor.clone())),
-            false => drop(asked.read_here.remove(cursor)),
-        }
+    /// A cursor is read in this process from now on.
+    pub(crate) fn read_here(&self, cursor: &Cursor, shared: &Arc<Shared>) {
+        self.asked().read_here.insert(cursor.name.clone(), (cursor.topics.clone(), Arc::clone(shared)));
+    }
+
+    /// A cursor is gone.
+    pub(crate) fn forget(&self, cursor: &CursorName) {
+        self.asked().read_here.remove(cursor);
     }
 
     /// Somebody waits for records, until this is dropped.
@@ -150,12 +156,17 @@ impl Refresh {
         Ok(())
     }
 
-    /// Asks for the cursors of others.
+    /// Asks for the cursors of others, and for what nobody reads of those that are read here.
     pub(crate) fn look_at_cursors(&mut self) -> KafkaResult<()> {
         let mut found = BTreeMap::new();
         let read_here = self.desk.asked().read_here.clone();
-        for cursor in cursors::list(&self.asker, &self.clients)? {
-            if self.strangers.contains(&cursor) || read_here.contains(&cursor) {
+        for group in groups::list(&self.asker, &self.clients.names)? {
+            if let Some((topics, shared)) = read_here.get(&group.cursor) {
+                self.divide_anew(&group, topics, shared);
+                continue;
+            }
+            let cursor = group.cursor;
+            if self.strangers.contains(&cursor) {
                 continue;
             }
             match cursors::progress(&self.clients, &self.view, &cursor)? {
@@ -165,13 +176,21 @@ impl Refresh {
         }
         // A cursor may have been subscribed to meanwhile.
         let read_here = self.desk.asked().read_here.clone();
-        self.view.set_cursors(found, |cursor| read_here.contains(cursor));
+        self.view.set_cursors(found, |cursor| read_here.contains_key(cursor));
         Ok(())
+    }
+
+    /// Sees to it that every partition is read by somebody. The brokers do not: a static member that comes back is given what it had.
+    fn divide_anew(&self, group: &Group, topics: &TopicFilter, shared: &Shared) {
+        let left_out = group.left_out(&self.view.partitions(topics));
+        if !left_out.is_empty() && group.who_yields(&left_out) == Some(self.clients.instance()) {
+            shared.rejoin();
+        }
     }
 
     /// Until it is told to stop.
     pub(crate) fn run(mut self) {
-        let mut cursors_at = Instant::now() + CURSORS_EVERY;
+        let mut cursors_at = Instant::now() + CURSORS_FIRST;
         let mut all_at = Instant::now() + EVERY;
         let mut rounds = 0_u32;
         while self.wait(all_at) {

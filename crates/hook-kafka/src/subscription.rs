@@ -64,6 +64,8 @@ struct State {
     /// Why no more records come.
     ended: Option<LogError>,
     must_stop: bool,
+    /// The group is to be left and joined again.
+    must_rejoin: bool,
     is_over: bool,
     /// So long a copy is one at most.
     window_ms: i64,
@@ -282,6 +284,11 @@ impl Shared {
         state.must_stop || state.ended.is_some()
     }
 
+    /// Whether the group is to be left and joined again, since the last time.
+    pub(crate) fn takes_rejoin(&self) -> bool {
+        std::mem::take(&mut self.state().must_rejoin)
+    }
+
     /// The thread is over: another subscription may begin.
     pub(crate) fn set_over(&self) {
         self.state().is_over = true;
@@ -294,6 +301,11 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.state().must_stop = true;
         self.moved.notify_all();
+    }
+
+    /// Asks the thread to leave the group and to join it again, so that all partitions are divided anew.
+    pub(crate) fn rejoin(&self) {
+        self.state().must_rejoin = true;
     }
 
     /// Waits until the thread is over; `false` where it is not in time.

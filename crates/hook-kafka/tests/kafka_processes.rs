@@ -18,6 +18,11 @@ use hook_kafka::{KafkaLog, OpenError, Settings, TopicProblem};
 use hook_testkit::log_conformance::{
     EVENTS, LogFixture, append, bodies, cursor, drain, positions, record, take, topic,
 };
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+};
 
 const PARTITIONS: u32 = 4;
 /// Nothing here takes as long, unless it never ends.
@@ -139,6 +144,55 @@ async fn processes_share_the_partitions() {
     assert_eq!(numbers(&all), (0..at).collect());
 }
 
+/// Who comes back within its session has the partitions that it had; those that the topic got meanwhile are nobody's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Kafka: scripts/services up kafka"]
+async fn partitions_that_came_while_all_readers_were_away_are_read() {
+    const WIDER: u32 = 12;
+    let mut fixture = fixture();
+    let cursor = cursor("c", EVENTS);
+    let before = [fixture.open_as("one").await, fixture.open_as("two").await];
+    before[0].create_cursor(&cursor).await.unwrap();
+    let mut subscriptions = before.each_ref().map(|log| log.subscribe(&cursor).unwrap());
+    append_numbers(&before[0], 0..40).await;
+    let mut seen = [Vec::new(), Vec::new()];
+    in_time(async {
+        while seen.iter().any(Vec::is_empty) {
+            append_numbers(&before[0], 0..40).await;
+            for (subscription, seen) in subscriptions.iter_mut().zip(&mut seen) {
+                work(&mut **subscription, seen).await;
+            }
+        }
+    })
+    .await;
+    for log in &before {
+        log.close().await.unwrap();
+    }
+    widen(&fixture.settings, EVENTS, WIDER).await;
+
+    fixture.settings.topics.partitions = WIDER;
+    let after = [fixture.open_as("one").await, fixture.open_as("two").await];
+    let mut subscriptions = after.each_ref().map(|log| log.subscribe(&cursor).unwrap());
+    append_numbers(&after[0], 1000..1200).await;
+    let mut seen = Vec::new();
+    in_time(async {
+        while numbers(&seen).intersection(&(1000..1200).collect()).count() < 200 {
+            for subscription in &mut subscriptions {
+                work(&mut **subscription, &mut seen).await;
+            }
+        }
+    })
+    .await;
+    let partitions: BTreeSet<_> = seen.iter().map(|record| record.position.partition).collect();
+    assert_eq!(partitions, (0..WIDER).collect());
+}
+
+async fn widen(settings: &Settings, name: &str, partitions: u32) {
+    let name = format!("{}{name}", settings.namespace);
+    let wider = NewPartitions::new(&name, partitions as usize);
+    admin(settings).create_partitions([&wider], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
+}
+
 /// What is in flight when a partition goes is finished and committed first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Kafka: scripts/services up kafka"]
@@ -247,17 +301,14 @@ async fn a_transaction_that_fails_leaves_nothing_and_the_next_one_goes_on() {
     assert_eq!(bodies(&everything(&log, "out").await), ["first"]);
 }
 
+fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", settings.brokers.join(",")).create().unwrap()
+}
+
 async fn small_topic(settings: &Settings, name: &str) {
-    use rdkafka::{
-        ClientConfig,
-        admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-        client::DefaultClientContext,
-    };
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", settings.brokers.join(",")).create().unwrap();
     let name = format!("{}{name}", settings.namespace);
     let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "10000");
-    admin.create_topics([&topic], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
+    admin(settings).create_topics([&topic], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -289,7 +340,7 @@ async fn what_others_wrote_comes_back_and_breaks_nothing() {
     let log = fixture.open_as("one").await;
     let name = format!("{}{EVENTS}", fixture.settings.namespace);
     for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        let producer: ThreadedProducer<DefaultProducerContext> = rdkafka::ClientConfig::new()
+        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", fixture.settings.brokers.join(","))
             .set("compression.type", compression)
             .create()

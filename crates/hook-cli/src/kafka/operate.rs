@@ -8,7 +8,7 @@ use hook_core::{
     problem::{Problem, codes},
     secret::Secrets,
 };
-use hook_kafka::operate::{Cluster, groups};
+use hook_kafka::operate::{self, Cluster};
 
 use super::{Purpose, open};
 use crate::commands::log::groups::{Assigned, Group, Member};
@@ -29,10 +29,10 @@ pub async fn groups(of: (&Kafka, &Plan), secrets: &Secrets) -> Result<Vec<Group>
     Ok(groups.into_iter().map(group).collect())
 }
 
-fn group(found: groups::Group) -> Group {
-    let groups::Group { group, cursor, state, members } = found;
-    let assigned = |groups::Assigned { topic, partition }| Assigned { topic, partition };
-    let member = |groups::Member { instance, host, partitions }| Member {
+fn group(found: operate::Group) -> Group {
+    let operate::Group { group, cursor, state, members } = found;
+    let assigned = |operate::Assigned { topic, partition }| Assigned { topic, partition };
+    let member = |operate::Member { instance, host, partitions }| Member {
         instance,
         host,
         partitions: partitions.into_iter().map(assigned).collect(),

@@ -4,10 +4,9 @@
 //! |---|---|
 //! | [`check`] | whether the cluster is fit for the log, and what to do where it is not |
 //! | [`topics`] | which topics there are to be, how they are, and what would be done about it |
-//! | [`groups`] | who reads with which cursor |
+//! | [`Group`] | who reads with which cursor |
 
 pub mod check;
-pub mod groups;
 mod rights;
 pub mod topics;
 
@@ -25,10 +24,12 @@ use rdkafka::{
 };
 use serde::Serialize;
 
+pub use crate::groups::{Assigned, Group, Member};
 use crate::{
     client::{Clients, Context, Health, Reader, SESSION_TIMEOUT, Witness, connect},
     cluster::{self, PATIENCE},
     error::{OpenError, unavailable},
+    groups,
     log::blocking,
     settings::Settings,
     view::Broker,
@@ -109,6 +110,12 @@ impl Cluster {
         blocking(move || Ok(cluster::describe(&reader, &names).map_err(unavailable)?.0)).await
     }
 
+    /// The groups of the namespace.
+    pub async fn groups(&self) -> Result<Vec<Group>, LogError> {
+        let (reader, names) = (Arc::clone(&self.reader), self.clients.names.clone());
+        blocking(move || groups::list(&reader, &names).map_err(unavailable)).await
+    }
+
     /// Removes every topic and every group of the namespace, which must have a name. For what was made to try something.
     pub async fn remove_namespace(&self) -> Result<(), LogError> {
         if self.clients.settings().namespace.is_empty() {
@@ -119,15 +126,14 @@ impl Cluster {
             let metadata = reader.fetch_metadata(None, PATIENCE).map_err(unavailable)?;
             let topics = metadata.topics().iter().filter_map(|topic| clients.names.any_topic_of(topic.name()));
             let topics: Vec<TopicName> = topics.collect();
-            Ok((topics, crate::cursors::list(&reader, &clients).map_err(unavailable)?))
+            Ok((topics, groups::list(&reader, &clients.names).map_err(unavailable)?))
         };
-        let (topics, cursors) = blocking(found).await?;
+        let (topics, found) = blocking(found).await?;
         let admin = self.admin()?;
         let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         let topics: Vec<String> = topics.iter().map(|topic| self.clients.names.topic(topic)).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let groups: Vec<String> = cursors.iter().map(|cursor| self.clients.names.group(cursor)).collect();
-        let mut groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let mut groups: Vec<&str> = found.iter().map(|group| group.group.as_str()).collect();
         let mut left = Vec::new();
         let deadline = Instant::now() + SESSION_TIMEOUT + PATIENCE;
         while !groups.is_empty() {
