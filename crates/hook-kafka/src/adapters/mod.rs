@@ -10,17 +10,22 @@
 //! | `incoming` | a record as an event: payload, source, type, keys |
 //! | `intake` | what is on its way into the log, and what may be committed |
 //! | `consumer` | the consumer of one adapter |
+//! | `fetch`, `member` | its thread, and what that is called back with |
+//! | `settle` | what becomes of a record |
 //! | `classify` | what an error means |
 
 mod classify;
 pub mod connection;
 mod consumer;
+mod fetch;
 mod incoming;
 pub mod ingress;
 mod intake;
+mod member;
 pub mod output;
 mod record;
 mod sender;
+mod settle;
 
 use hook_core::{
     catalog::Entry,
