@@ -12,36 +12,29 @@ use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
     names::{AdapterId, EnvName, SourceName},
-    ports::ingress::{
-        AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Refused, Rejection, RejectionKind,
-    },
+    ports::ingress::{AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Rejection, RejectionKind},
     secret::Secrets,
 };
 use hook_http::{
     access::{Access, AuthMode},
     server::{Answer, Limits, Service, answer, listen, rate::AddressRate},
 };
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
-};
+use http::{HeaderValue, Request, Response, header::HeaderName};
 use hyper::body::Incoming;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::session::{Sender, Session};
+use super::{
+    accept::{self, READ_TIMEOUT, SPARE_CONNECTIONS, TurnedAway},
+    session::{Sender, Session},
+};
 use crate::http::path::PathTemplate;
 
 /// A record holds a whole payload, and so does memory.
 const LARGEST_FRAME_BYTES: u64 = 32 << 20;
 /// The most connections that one process can be asked to hold.
 const MOST_CONNECTIONS: usize = 100_000;
-/// How long the head of an opening request may take to arrive, on an address of its own.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that have not been upgraded yet are not counted among those that have.
-const SPARE_CONNECTIONS: usize = 64;
 
 /// The settings of `websocket_ingress`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -190,38 +183,10 @@ impl Door {
     fn open(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Answer, Refusal> {
         let (head, _) = request.into_parts();
         let source = self.source_of(head.uri.path())?;
-        let refuse = |kind, code, message: &str| self.refuse(Some(&source), kind, code, message);
-        if head.method != Method::GET {
-            return Err(refuse(
-                RejectionKind::MethodNotAllowed,
-                "method_not_allowed",
-                "a WebSocket is opened with GET",
-            ));
-        }
-        self.rules.access.check(&head.headers, &self.secrets).map_err(|denied| {
-            let mut refusal = refuse(denied.kind, denied.code, denied.message);
-            refusal.headers.extend(denied.header);
-            refusal
-        })?;
-        let is_upgrade = names(&head.headers, &UPGRADE, "websocket") && names(&head.headers, &CONNECTION, "upgrade");
-        let version = head.headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
-        if !is_upgrade || version != Some(b"13") {
-            let message = "this path is for WebSocket clients, version 13";
-            let mut refusal = refuse(RejectionKind::UpgradeRequired, "upgrade_required", message);
-            refusal.headers.push((UPGRADE, HeaderValue::from_static("websocket")));
-            refusal.headers.push((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
-            return Err(refusal);
-        }
-        let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
-            return Err(refuse(RejectionKind::Malformed, "malformed_key", "Sec-WebSocket-Key is missing or malformed"));
-        };
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            let mut refusal =
-                refuse(RejectionKind::Unavailable, "too_many_connections", "too many clients are connected");
-            refusal.rejection.refused.retry_after = Some(Duration::from_secs(5));
-            refusal
-        })?;
-        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII");
+        let turn_away = |away| self.turn_away(Some(&source), away);
+        let accept = accept::check(&head, &self.rules.access, &self.secrets).map_err(turn_away)?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        let slot = slot.map_err(|_| turn_away(TurnedAway::too_many()))?;
         let url = head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
         // Where a token is asked for, it was checked above.
         let is_proven = self.rules.access.is_proven();
@@ -229,11 +194,6 @@ impl Door {
     }
 
     fn switch(&self, accept: HeaderValue, sender: Sender, slot: OwnedSemaphorePermit) -> Answer {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
         let session = Session {
             adapter: self.adapter.clone(),
             sender,
@@ -249,20 +209,19 @@ impl Door {
             };
             Box::pin(talking) as BoxFuture<'static, ()>
         };
-        Answer { response, upgrade: Some(Box::new(upgrade)) }
+        Answer { response: accept::switch(accept), upgrade: Some(Box::new(upgrade)) }
     }
 
     fn source_of(&self, path: &str) -> Result<SourceName, Refusal> {
-        let nothing = || self.refuse(None, RejectionKind::NotFound, "not_found", "there is nothing at this path");
-        let name = self.rules.path.source(path).ok_or_else(nothing)?;
-        let unknown =
-            || self.refuse(None, RejectionKind::NotFound, "unknown_source", "no source of this name is known here");
-        self.inlet.source(&self.adapter, name).ok_or_else(unknown)
+        let not_found = |code, message| self.turn_away(None, TurnedAway::new(RejectionKind::NotFound, code, message));
+        let name = self.rules.path.source(path);
+        let name = name.ok_or_else(|| not_found("not_found", "there is nothing at this path"))?;
+        let source = self.inlet.source(&self.adapter, name);
+        source.ok_or_else(|| not_found("unknown_source", "no source of this name is known here"))
     }
 
-    fn refuse(&self, source: Option<&SourceName>, kind: RejectionKind, code: &'static str, message: &str) -> Refusal {
-        let refused = Refused { kind, code, message: message.to_owned(), retry_after: None };
-        Refusal { rejection: self.inlet.refuse(&self.adapter, source, refused), headers: Vec::new() }
+    fn turn_away(&self, source: Option<&SourceName>, away: TurnedAway) -> Refusal {
+        Refusal { rejection: self.inlet.refuse(&self.adapter, source, away.refused), headers: away.headers }
     }
 }
 
@@ -285,14 +244,9 @@ impl Service for Door {
 
     fn head_timed_out(&self) -> Response<Bytes> {
         let message = "the head of the request did not arrive in time";
-        answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message).rejection, "GET")
+        let away = TurnedAway::new(RejectionKind::Timeout, "request_timeout", message);
+        answer::rejected(&self.turn_away(None, away).rejection, "GET")
     }
-}
-
-/// Whether a header lists a word, in any case.
-fn names(headers: &HeaderMap, header: &HeaderName, word: &str) -> bool {
-    let values = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

@@ -27,12 +27,11 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{
-        Error, Message, Utf8Bytes,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
+    tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode},
 };
 use tracing::debug;
+
+use super::accept::{close_of, say_goodbye, speak};
 
 /// So many frames of one client may be on their way into the log.
 const MOST_IN_FLIGHT: usize = 64;
@@ -97,12 +96,7 @@ impl Session {
     /// Takes frames until the client leaves, breaks a rule, or `stop` comes; then answers those that it has begun.
     pub(super) async fn run(self, upgraded: Upgraded, stop: Stop) {
         let Upgraded { stream, unread } = upgraded;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(16 * 1024)
-            .max_message_size(Some(self.max_frame_bytes))
-            .max_frame_size(Some(self.max_frame_bytes));
-        let mut socket =
-            WebSocketStream::from_partially_read(stream, unread.to_vec(), Role::Server, Some(config)).await;
+        let mut socket = speak(stream, &unread, self.max_frame_bytes).await;
         let mut answers = Answers::new();
         let end = self.talk(&mut socket, &mut answers, stop).await;
         debug!(ingress_adapter = %self.adapter, source = %self.sender.source, peer = %self.sender.peer, ?end, "client leaves");
@@ -112,14 +106,7 @@ impl Session {
                 return;
             }
         }
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        let goodbye = async {
-            socket.close(Some(frame)).await?;
-            // Whatever the client still sends is passed over until it has heard.
-            while let Some(Ok(_)) = socket.next().await {}
-            Ok::<_, Error>(())
-        };
-        let _ = timeout(GOODBYE, goodbye).await;
+        let _ = timeout(GOODBYE, say_goodbye(&mut socket, code, Utf8Bytes::from_static(reason))).await;
     }
 
     /// Why the connection is to be closed; `None` where it is closed already.
@@ -239,14 +226,4 @@ fn tell(id: Option<&str>, answer: Result<Accepted, &Rejection>) -> Message {
         },
     };
     Message::text(serde_json::to_string(&told).expect("strings serialise"))
-}
-
-/// How a connection on which a rule was broken is closed (RFC 6455, section 7.4.1).
-fn close_of(error: &Error) -> Option<(CloseCode, &'static str)> {
-    match error {
-        Error::Capacity(_) => Some((CloseCode::Size, "the frame is too large")),
-        Error::Utf8(_) => Some((CloseCode::Invalid, "the text is not UTF-8")),
-        Error::Protocol(_) => Some((CloseCode::Protocol, "the protocol was broken")),
-        _ => None,
-    }
 }

@@ -68,33 +68,48 @@ struct Host {
 impl Host {
     async fn serve(self, inlet: Arc<dyn Inlet>, stop: Stop) {
         let service = (self.service)(inlet);
-        let slots = Arc::new(Semaphore::new(self.limits.max_connections));
-        let mut connections = JoinSet::new();
-        let mut stopped = stop.clone();
-        loop {
-            tokio::select! {
-                () = &mut stopped => break,
-                Some(ended) = connections.join_next() => report(ended),
-                accepted = accept(&self.listener, &slots) => match accepted {
-                    Ok((stream, peer, slot)) => {
-                        let connection = Connection { peer, read_timeout: self.limits.read_timeout };
-                        let (service, front) = (Arc::clone(&service), Arc::clone(&self.front));
-                        let serving = connection.serve(stream, service, front, stop.clone());
-                        connections.spawn(async move {
-                            serving.await;
-                            drop(slot);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(address = %self.front.address(), %error, "could not accept a connection");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-            }
-        }
-        drop(self.listener);
-        drain(connections, self.limits.read_timeout + DRAIN_GRACE).await;
+        serve_with(self.listener, self.front, self.limits, service, stop).await;
     }
+}
+
+/// Serves an address that is shared with nobody until `stop`, then lets what has begun end.
+pub async fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    service: Arc<dyn Service>,
+    stop: Stop,
+) -> std::io::Result<()> {
+    let front = Arc::new(Front::new(listener.local_addr()?));
+    serve_with(listener, front, limits, service, stop).await;
+    Ok(())
+}
+
+async fn serve_with(listener: TcpListener, front: Arc<Front>, limits: Limits, service: Arc<dyn Service>, stop: Stop) {
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let mut connections = JoinSet::new();
+    let mut stopped = stop.clone();
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = accept(&listener, &slots) => match accepted {
+                Ok((stream, peer, slot)) => {
+                    let connection = Connection { peer, read_timeout: limits.read_timeout };
+                    let serving = connection.serve(stream, Arc::clone(&service), Arc::clone(&front), stop.clone());
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    warn!(address = %front.address(), %error, "could not accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drain(connections, limits.read_timeout + DRAIN_GRACE).await;
 }
 
 impl Listener for Host {

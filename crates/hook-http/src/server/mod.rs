@@ -19,5 +19,5 @@ mod stall;
 pub mod token;
 
 pub use front::{Answer, Service, Takes, Upgrade, Upgraded};
-pub use listen::{Limits, MakeService, listen};
+pub use listen::{Limits, MakeService, listen, serve};
 pub use stall::StallGuard;

@@ -26,7 +26,8 @@ impl<S> StallGuard<S> {
         Self { stream, patience, stalled: None }
     }
 
-    pub(super) fn into_inner(self) -> S {
+    /// The stream alone.
+    pub fn into_inner(self) -> S {
         self.stream
     }
 
