@@ -275,10 +275,10 @@ impl<'c, 't> Check<'c, 't> {
         adapters::transport_references(self, &active.ingress, &transports);
         adapters::transport_references(self, &active.egress, &transports);
         let mut ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
-        listeners::share(self, written, &mut ingress);
+        let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();
+        listeners::share(self, written, &mut ingress, &egress);
         sources::of_adapters(self, written, &ingress, sources);
         let serve_routes = routes::serve(self, active);
-        let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();
         let smash_routes = routes::smash(self, active);
         outputs::policy(self, written, active);
         let flow = Flow { sources, serve: &serve_routes, smash: &smash_routes };

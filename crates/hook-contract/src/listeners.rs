@@ -6,24 +6,31 @@ use hook_core::{ports::ingress::AddressClaim, problem::codes};
 
 use crate::{
     Check,
-    plan::IngressAdapter,
-    read::{Written, find},
+    plan::{EgressAdapter, IngressAdapter},
+    read::{Item, Written, find},
+    written::AdapterHead,
 };
 
 struct Claim {
-    /// Which of the adapters; `None` for `[admin]`.
+    /// Which of the ingress adapters; `None` for those that share no address: destinations, and `[admin]`.
     adapter: Option<usize>,
     who: String,
     claim: AddressClaim,
     /// Whether it names no address of its own.
     is_guest: bool,
+    /// Whether destinations connect to it.
+    is_destination: bool,
     span: Range<usize>,
 }
 
-/// Finds claims of active ingress adapters and of the admin address that collide, and notes which adapters share the address of
-/// which.
-pub(crate) fn share(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: &mut [IngressAdapter]) {
-    let mut claims = claims(written, adapters);
+/// Finds claims of active adapters and of the admin address that collide, and notes which adapters share the address of which.
+pub(crate) fn share(
+    check: &mut Check<'_, '_>,
+    written: &Written<'_>,
+    adapters: &mut [IngressAdapter],
+    egress: &[EgressAdapter],
+) {
+    let mut claims = claims(written, adapters, egress);
     settle(check, &mut claims);
     for (index, second) in claims.iter().enumerate() {
         let colliding = claims[..index].iter().find_map(|first| Some((first, collide_at(first, second)?)));
@@ -39,6 +46,9 @@ pub(crate) fn share(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: 
         let message = format!("{} and {} both listen on {address}", first.who, second.who);
         let help = match first.claim.address == second.claim.address && first.adapter.and(second.adapter).is_some() {
             true => "give one of them another path, such as one that begins in another way, or another port",
+            false if first.is_destination || second.is_destination => {
+                "an address to which destinations connect is shared with nobody: give one of them another port"
+            }
             false => "give one of them another port; port 0 takes a free one",
         };
         check.findings.error(&codes::LISTENERS_COLLIDE, second.span.clone(), message, help);
@@ -46,36 +56,55 @@ pub(crate) fn share(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: 
 }
 
 /// In the order in which the contract has them.
-fn claims(written: &Written<'_>, adapters: &[IngressAdapter]) -> Vec<Claim> {
+fn claims(written: &Written<'_>, ingress: &[IngressAdapter], egress: &[EgressAdapter]) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (index, adapter) in adapters.iter().enumerate() {
-        let item = find(&written.ingress, adapter.id.as_str());
-        let span = item.map_or(0..0, |item| {
-            let key = if item.node.get("bind").is_some() { "bind" } else { "driver" };
-            item.node.span_of(key)
-        });
+    for (index, adapter) in ingress.iter().enumerate() {
+        let span = span(&written.ingress, adapter.id.as_str());
         let who = format!("ingress adapter `{}`", adapter.id);
         let own = adapter.driver.claims().into_iter();
         claims.extend(own.map(|claim| Claim {
             adapter: Some(index),
             who: who.clone(),
             is_guest: claim.address.is_none(),
+            is_destination: false,
+            claim,
+            span: span.clone(),
+        }));
+    }
+    for adapter in egress {
+        let span = span(&written.egress, adapter.id.as_str());
+        let who = format!("egress adapter `{}`", adapter.id);
+        let own = adapter.driver.claims().into_iter();
+        claims.extend(own.map(|claim| Claim {
+            adapter: None,
+            who: who.clone(),
+            is_guest: false,
+            is_destination: true,
             claim,
             span: span.clone(),
         }));
     }
     if let Some(admin) = written.root.get("admin") {
         let claim = AddressClaim { address: Some(written.admin.bind), path: String::new() };
+        let span = admin.span_of("bind");
         claims.push(Claim {
             adapter: None,
             who: "[admin]".into(),
             claim,
             is_guest: false,
-            span: admin.span_of("bind"),
+            is_destination: false,
+            span,
         });
     }
     claims.sort_by_key(|claim| claim.span.start);
     claims
+}
+
+fn span(items: &[Item<'_, AdapterHead>], id: &str) -> Range<usize> {
+    find(items, id).map_or(0..0, |item| {
+        let key = if item.node.get("bind").is_some() { "bind" } else { "driver" };
+        item.node.span_of(key)
+    })
 }
 
 /// Gives those that name no address the only one that they can mean. They come behind it then.

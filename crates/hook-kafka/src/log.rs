@@ -172,6 +172,28 @@ impl KafkaLog {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Scans partitions to what is durable now.
+    fn read_through(
+        &self,
+        partitions: &[Partition],
+        starts: impl FnOnce() -> rdkafka::error::KafkaResult<BTreeMap<Partition, u64>>,
+    ) -> Result<Box<dyn Scan>, LogError> {
+        self.must_be_open()?;
+        if let Some(why) = self.health.unavailable() {
+            return Err(LogError::Unavailable(why));
+        }
+        // Asked now and not in the scan's thread: what is durable when a scan begins is what it reads.
+        let ends = cluster::starts(&self.asker, &self.clients.names, partitions, From::Now).map_err(unavailable)?;
+        let starts = starts().map_err(unavailable)?;
+        let stretch = |(partition, start): (Partition, u64)| {
+            let end = ends.get(&partition).copied().unwrap_or_default();
+            let known = self.view.bounds(&partition).map_or(0, |bounds| bounds.end);
+            let committed_to = if known > end { known } else { 0 };
+            (partition, Stretch { start, end: end.max(known), committed_to })
+        };
+        Ok(Box::new(KafkaScan::begin(self.clients.clone(), starts.into_iter().map(stretch).collect())?))
+    }
+
     fn must_be_open(&self) -> Result<(), LogError> {
         if self.is_closed.load(Ordering::Acquire) { Err(LogError::Closed) } else { Ok(()) }
     }
@@ -400,22 +422,19 @@ impl Log for KafkaLog {
     }
 
     fn scan(&self, topics: TopicFilter, from: From) -> Result<Box<dyn Scan>, LogError> {
-        self.must_be_open()?;
-        if let Some(why) = self.health.unavailable() {
-            return Err(LogError::Unavailable(why));
-        }
-        // Asked now and not in the scan's thread: what is durable when a scan begins is what it reads.
-        let names = &self.clients.names;
         let partitions = self.view.partitions(&topics);
-        let ends = cluster::starts(&self.asker, names, &partitions, From::Now).map_err(unavailable)?;
-        let starts = cluster::starts(&self.asker, names, &partitions, from).map_err(unavailable)?;
-        let stretch = |(partition, start): (Partition, u64)| {
-            let end = ends.get(&partition).copied().unwrap_or_default();
-            let known = self.view.bounds(&partition).map_or(0, |bounds| bounds.end);
-            let committed_to = if known > end { known } else { 0 };
-            (partition, Stretch { start, end: end.max(known), committed_to })
-        };
-        Ok(Box::new(KafkaScan::begin(self.clients.clone(), starts.into_iter().map(stretch).collect())?))
+        self.read_through(&partitions, || cluster::starts(&self.asker, &self.clients.names, &partitions, from))
+    }
+
+    fn scan_from(&self, topics: TopicFilter, starts: Vec<Position>) -> Result<Box<dyn Scan>, LogError> {
+        let partitions = self.view.partitions(&topics);
+        self.read_through(&partitions, || {
+            let mut from = cluster::starts(&self.asker, &self.clients.names, &partitions, From::Earliest)?;
+            for Position { topic, partition, offset } in starts {
+                from.entry((topic, partition)).and_modify(|oldest| *oldest = offset.max(*oldest));
+            }
+            Ok(from)
+        })
     }
 
     fn read(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Record>>, LogError>> {

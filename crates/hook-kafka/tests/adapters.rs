@@ -40,7 +40,7 @@ fn with(mut settings: Value, key: &str, value: Value) -> Value {
 
 async fn deliver(driver: &Arc<dyn EgressDriver>, envelope: &Envelope) -> Outcome {
     let secrets: Secrets = Arc::new(BTreeMap::new());
-    driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets }).await
+    driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets, place: None }).await
 }
 
 #[track_caller]

@@ -26,7 +26,7 @@ use crate::{
     keeper::Keeper,
     options::Options,
     owner::Ownership,
-    read::{ChainScan, ChainSubscription, first_at_time, read, wait_for},
+    read::{Begin, ChainScan, ChainSubscription, first_at_time, read, wait_for},
     salt::Salts,
     steps::Steps,
     timer::Timer,
@@ -228,6 +228,15 @@ impl EmbeddedLog {
 
     fn chain(&self, kind: ChainKind) -> &Arc<Chain> {
         &self.chains[kind as usize]
+    }
+
+    fn begin(&self, topics: &TopicFilter, begin: &Begin) -> Result<Box<dyn Scan>, LogError> {
+        if self.is_closed() {
+            return Err(LogError::Closed);
+        }
+        let part = |kind| ChainScan::new(Arc::clone(self.chain(kind)), topics.clone(), begin.clone());
+        let parts = self.topics.chains_of(topics).map(part).collect();
+        Ok(Box::new(EmbeddedScan { parts }))
     }
 
     async fn append_batch(&self, mut batch: Append) -> Result<Appended, LogError> {
@@ -486,12 +495,12 @@ impl Log for EmbeddedLog {
     }
 
     fn scan(&self, topics: TopicFilter, from: From) -> Result<Box<dyn Scan>, LogError> {
-        if self.is_closed() {
-            return Err(LogError::Closed);
-        }
-        let part = |kind| ChainScan::new(Arc::clone(self.chain(kind)), topics.clone(), from);
-        let parts = self.topics.chains_of(&topics).map(part).collect();
-        Ok(Box::new(EmbeddedScan { parts }))
+        self.begin(&topics, &Begin::At(from))
+    }
+
+    fn scan_from(&self, topics: TopicFilter, starts: Vec<Position>) -> Result<Box<dyn Scan>, LogError> {
+        let starts = starts.into_iter().map(|start| ((start.topic, start.partition), start.offset)).collect();
+        self.begin(&topics, &Begin::Offsets(starts))
     }
 
     fn read(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Record>>, LogError>> {

@@ -1,11 +1,11 @@
 //! The metrics of a process, as functions. Labels come from the contract or from an enum, never from a sender.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use hook_core::{
     names::{AdapterId, SourceName, TopicName},
     outcome::FailureClass,
-    ports::log::LogState,
+    ports::{egress::Attendance, log::LogState},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -64,6 +64,8 @@ pub struct Metrics {
     lanes_waiting: Family<Destination, Gauge>,
     pending_events: Family<Destination, Gauge>,
     read_paused: Family<Destination, Counter>,
+    clients: Family<Adapter, Gauge>,
+    clients_closed_slow: Family<Adapter, Counter>,
     journal_dropped: Gauge,
     log_dropped: Gauge,
     log_damaged: Gauge,
@@ -103,6 +105,8 @@ impl Metrics {
             lanes_waiting: Family::default(),
             pending_events: Family::default(),
             read_paused: Family::default(),
+            clients: Family::default(),
+            clients_closed_slow: Family::default(),
             journal_dropped: Gauge::default(),
             log_dropped: Gauge::default(),
             log_damaged: Gauge::default(),
@@ -147,6 +151,12 @@ impl Metrics {
         to.register("smash_lanes_waiting", "Keys that wait for a retry", self.lanes_waiting.clone());
         to.register("smash_pending_events", "Events read and not yet done", self.pending_events.clone());
         to.register("smash_read_paused", "Times that reading waited for max_ahead", self.read_paused.clone());
+        to.register("smash_clients", "Clients that are connected to a destination that listens", self.clients.clone());
+        to.register(
+            "smash_clients_closed_slow",
+            "Clients that were closed because they took events too slowly",
+            self.clients_closed_slow.clone(),
+        );
         to.register(
             "journal_dropped",
             "Journal entries dropped because the queue was full",
@@ -266,6 +276,14 @@ impl Metrics {
 
     pub(crate) fn read_paused(&self, destination: &str) {
         self.read_paused.get_or_create(&Destination { destination: destination.to_owned() }).inc();
+    }
+
+    /// Takes over what a destination that listens counts by itself.
+    pub(crate) fn audience(&self, adapter: &AdapterId, attendance: Attendance) {
+        let labels = Adapter { adapter: adapter.to_string() };
+        self.clients.get_or_create(&labels).set(gauge(attendance.connected));
+        let closed = self.clients_closed_slow.get_or_create(&labels);
+        closed.inner().store(attendance.closed_as_slow, Ordering::Relaxed);
     }
 
     pub(crate) fn lag(&self, lag: &Lag) {

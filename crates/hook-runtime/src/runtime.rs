@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use hook_contract::plan::{BackboneDriver, Destination, Plan, Role, SmashRoute, SourcePlan};
+use hook_contract::plan::{BackboneDriver, Destination, EgressAdapter, Plan, Role, SmashRoute, SourcePlan};
 use hook_core::{
     clock::SharedClock,
     names::AdapterId,
     ports::{
-        egress::EgressDriver,
+        egress::{Audience, EgressDriver, Host},
         ingress::{Doors, Inlet, ListenError, Listener, Opening, Trouble},
         log::{Cursor, From, Log, LogError},
     },
@@ -25,7 +25,7 @@ use crate::{
     metrics::Metrics,
     relay::{self, Relay},
     serve::Serve,
-    smash::{Shared, StatusCell, Unrouted, Worker},
+    smash::{AdapterHistory, Shared, StatusCell, Unrouted, Worker},
     status::{BackboneStatus, ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
     supervisor::{Group, OnEnd},
 };
@@ -58,8 +58,8 @@ pub struct Start {
 /// Why a process could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// An ingress adapter cannot take events.
-    #[error("ingress adapter {adapter} cannot listen")]
+    /// An adapter cannot open its address.
+    #[error("adapter {adapter} cannot listen")]
     Listen {
         /// The adapter.
         adapter: AdapterId,
@@ -83,13 +83,22 @@ pub struct Handle {
     metrics: Arc<Metrics>,
     clock: SharedClock,
     listeners: Vec<ListenerStatus>,
-    /// What keeps each of them from taking events, in their order.
-    troubles: Vec<Trouble>,
+    /// What changes of each of them, in their order.
+    lives: Vec<Life>,
     destinations: Vec<StatusCell>,
     orphans: Vec<Orphan>,
     groups: tokio::sync::Mutex<Groups>,
     failed: watch::Receiver<Option<String>>,
     is_ending: std::sync::atomic::AtomicBool,
+}
+
+/// What changes of an adapter that listens.
+#[derive(Default)]
+struct Life {
+    /// What keeps it from taking events.
+    trouble: Trouble,
+    /// Who is connected, where it is a destination.
+    audience: Option<Audience>,
 }
 
 /// The tasks by role: they end in this order.
@@ -118,7 +127,7 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
         metrics,
         clock,
         listeners: Vec::new(),
-        troubles: Vec::new(),
+        lives: Vec::new(),
         destinations: Vec::new(),
         orphans: Vec::new(),
         failed: seen,
@@ -126,6 +135,9 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
     };
     // Addresses first: a port that is taken is met before anything is written. Nobody is answered before the cursors are made.
     let listeners = if handle.runs(Role::Serve) { handle.listen().await? } else { Vec::new() };
+    if handle.runs(Role::Smash) {
+        handle.listen_for_destinations().await?;
+    }
     cursors::create(&handle.plan, &handle.log).await?;
     handle.orphans = cursors::orphans(&handle.plan, &handle.roles, &handle.log).await;
     if handle.runs(Role::Smash) {
@@ -139,7 +151,7 @@ pub async fn start(start: Start) -> Result<Handle, StartError> {
 }
 
 impl Handle {
-    /// The ingress adapters as they began, in the order of the contract.
+    /// The adapters that take events or listen as they began: ingress first, in the order of the contract.
     pub fn listeners(&self) -> &[ListenerStatus] {
         &self.listeners
     }
@@ -169,6 +181,11 @@ impl Handle {
         let state = self.log.state();
         self.metrics.log_state(&state);
         lag::of(&self.plan, &state).iter().for_each(|lag| self.metrics.lag(lag));
+        for (listener, life) in self.listeners.iter().zip(&self.lives) {
+            if let Some(audience) = &life.audience {
+                self.metrics.audience(&listener.adapter, audience.get());
+            }
+        }
         self.metrics.render()
     }
 
@@ -183,9 +200,14 @@ impl Handle {
             (false, Some(_)) => ListenerState::Refusing,
             (false, None) => ListenerState::Listening,
         };
-        let listeners = self.listeners.iter().zip(&self.troubles).map(|(listener, trouble)| ListenerStatus {
-            state,
-            trouble: trouble.get(),
+        let listeners = self.listeners.iter().zip(&self.lives).map(|(listener, life)| ListenerStatus {
+            state: match state {
+                // Who is connected to a destination gets what the log still gives.
+                ListenerState::Refusing if life.audience.is_some() => ListenerState::Listening,
+                state => state,
+            },
+            trouble: life.trouble.get(),
+            clients: life.audience.as_ref().map(Audience::get),
             ..listener.clone()
         });
         let listeners = listeners.collect();
@@ -289,11 +311,42 @@ impl Handle {
                 upstream: listener.upstream(),
                 state: ListenerState::Listening,
                 trouble: None,
+                clients: None,
             });
-            self.troubles.push(listener.trouble());
+            self.lives.push(Life { trouble: listener.trouble(), audience: None });
             listeners.push((adapter.id.clone(), listener));
         }
         Ok(listeners)
+    }
+
+    /// Opens the addresses of destinations that come to us.
+    async fn listen_for_destinations(&mut self) -> Result<(), StartError> {
+        for adapter in &self.plan.smash.adapters {
+            let address = adapter.driver.listen(&self.secrets).await;
+            let address = address.map_err(|source| StartError::Listen { adapter: adapter.id.clone(), source })?;
+            if address.is_some() {
+                self.listeners.push(ListenerStatus {
+                    adapter: adapter.id.clone(),
+                    driver: adapter.driver_name.clone(),
+                    address,
+                    upstream: None,
+                    state: ListenerState::Listening,
+                    trouble: None,
+                    clients: None,
+                });
+                self.lives.push(Life { audience: adapter.driver.audience(), ..Life::default() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the destinations of an adapter were given before.
+    fn history(&self, adapter: &EgressAdapter) -> AdapterHistory {
+        let routes = self.plan.smash.routes.iter();
+        let ours = routes.filter(|route| route.destinations.iter().any(|to| to.adapter == adapter.id));
+        let named = ours.map(|route| (format!("{}/{}", route.id, adapter.id).into(), route.clone())).collect();
+        let is_ordered = matches!(self.plan.backbone.driver, BackboneDriver::Embedded);
+        AdapterHistory::new(Arc::clone(&self.log), adapter.plugins.clone(), named, is_ordered)
     }
 
     fn start_serve(&mut self, listeners: Vec<(AdapterId, Box<dyn Listener>)>) {
@@ -350,10 +403,12 @@ impl Handle {
         let plan = self.plan.clone();
         for (index, adapter) in plan.smash.adapters.iter().enumerate() {
             let driver: Arc<dyn EgressDriver> = Arc::clone(&adapter.driver);
+            let (secrets, history) = (Arc::clone(&self.secrets), self.history(adapter));
             let start = Box::new(move |stop| {
                 let driver = Arc::clone(&driver);
+                let host = Host { stop, secrets: Arc::clone(&secrets), history: Arc::new(history.clone()) };
                 async move {
-                    driver.run(stop).await;
+                    driver.run(host).await;
                     Ok(())
                 }
                 .boxed()

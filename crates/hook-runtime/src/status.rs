@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use hook_contract::plan::{Role, ValidationMode};
 use hook_core::{
     names::{AdapterId, AppId, CursorName, SourceName, TopicName},
-    ports::{ingress::Upstream, log::LogState},
+    ports::{egress::Attendance, ingress::Upstream, log::LogState},
 };
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub struct Status {
     /// The name of this process among others, where it was given one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Ingress adapters.
+    /// Ingress adapters, and destinations that listen.
     pub listeners: Vec<ListenerStatus>,
     /// Sources, where this process serves.
     pub sources: Vec<SourceStatus>,
@@ -61,7 +61,7 @@ pub struct BackboneStatus {
     pub topics: BTreeSet<TopicName>,
 }
 
-/// An ingress adapter as it runs.
+/// An adapter that takes events, or a destination that listens, as it runs.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListenerStatus {
     /// Its id.
@@ -79,13 +79,16 @@ pub struct ListenerStatus {
     /// Why nothing comes in, where that is not for it to decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Who is connected; left out where it takes events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Attendance>,
 }
 
-/// How an ingress adapter is.
+/// How such an adapter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListenerState {
-    /// It takes events.
+    /// It takes events, or clients.
     Listening,
     /// It answers 503, because the log takes nothing now.
     Refusing,

@@ -21,7 +21,7 @@ use hook_core::{
     outcome::{FailureClass, Outcome},
     payload::Payload,
     ports::{
-        egress::{CheckError, Delivery, EgressDriver},
+        egress::{CheckError, Delivery, EgressDriver, Order},
         log::{Append, CursorProgress, From, Log, TopicFilter},
     },
     secret::Secrets,
@@ -38,6 +38,7 @@ struct Scripted {
     answer: Mutex<Answer>,
     /// How long it takes to answer.
     takes: Mutex<Duration>,
+    order: Mutex<Order>,
     asked: Mutex<Vec<(String, Instant)>>,
     was_asked: Notify,
 }
@@ -47,6 +48,7 @@ impl Scripted {
         Arc::new(Self {
             answer: Mutex::new(Box::new(answer)),
             takes: Mutex::default(),
+            order: Mutex::default(),
             asked: Mutex::default(),
             was_asked: Notify::new(),
         })
@@ -97,6 +99,10 @@ impl EgressDriver for Scripted {
 
     fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn order(&self) -> Order {
+        *self.order.lock().unwrap()
     }
 }
 
@@ -283,6 +289,23 @@ async fn a_retry_holds_its_own_key_and_no_other() {
     assert!(place("a1") < place("a2"), "{asked:?}");
     assert!(place("b1") < place("b2"), "{asked:?}");
     assert!(place("b2") < place("a1"), "the other key does not wait: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_wants_the_order_of_the_log_gets_it_whatever_the_keys() {
+    let driver = Scripted::new(delivered);
+    *driver.order.lock().unwrap() = Order::Log;
+    driver.take(Duration::from_millis(10));
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
+    let (first, names) =
+        (Running::start_on(&Case::of(&driver), Arc::clone(&log)).await, ["a1", "a2", "b1", "c", "a3", "b2"]);
+    for name in names {
+        first.store(name, (name != "c").then(|| &name[..1])).await;
+    }
+    driver.until(|asked| asked.len() == names.len()).await;
+    assert_eq!(driver.asked(), names);
+    let times = driver.asked.lock().unwrap().windows(2).map(|two| two[1].1 - two[0].1).collect::<Vec<_>>();
+    assert!(times.iter().all(|between| *between >= Duration::from_millis(10)), "one after the other: {times:?}");
 }
 
 #[tokio::test(start_paused = true)]

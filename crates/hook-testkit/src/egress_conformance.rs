@@ -10,7 +10,7 @@ use hook_core::{
     names::{EventType, SourceName},
     outcome::{Failure, FailureClass, Outcome},
     payload::Payload,
-    ports::egress::{CheckError, Delivery, EgressDriver},
+    ports::egress::{CheckError, Delivery, EgressDriver, Host},
     secret::Secrets,
     stop::Stop,
 };
@@ -141,7 +141,7 @@ fn event(number: usize) -> Envelope {
 async fn deliver(fixture: &dyn EgressFixture, driver: &dyn EgressDriver, envelope: &Envelope) -> Outcome {
     let secrets = fixture.secrets();
     let began = Instant::now();
-    let attempt = driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets });
+    let attempt = driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets, place: None });
     let outcome = timeout(TIMEOUT + SLACK, attempt).await;
     outcome.unwrap_or_else(|_| panic!("an attempt with a time-out of {TIMEOUT:?} runs for {:?}", began.elapsed()))
 }
@@ -184,9 +184,9 @@ pub async fn attempts_at_once_are_all_answered(fixture: &dyn EgressFixture) {
         .iter()
         .map(|event| {
             let (driver, secrets, event) = (Arc::clone(&driver), fixture.secrets(), event.clone());
-            tokio::spawn(
-                async move { driver.deliver(Delivery { envelope: &event, attempt: 1, secrets: &secrets }).await },
-            )
+            tokio::spawn(async move {
+                driver.deliver(Delivery { envelope: &event, attempt: 1, secrets: &secrets, place: None }).await
+            })
         })
         .collect();
     for attempt in attempts {
@@ -241,7 +241,7 @@ pub async fn a_driver_delivers_again_when_its_counterpart_is_well_again(fixture:
 pub async fn an_attempt_that_is_dropped_harms_no_other(fixture: &dyn EgressFixture) {
     let (driver, secrets, dropped) = (fixture.driver(), fixture.secrets(), event(1));
     for _ in 0..3 {
-        let attempt = driver.deliver(Delivery { envelope: &dropped, attempt: 1, secrets: &secrets });
+        let attempt = driver.deliver(Delivery { envelope: &dropped, attempt: 1, secrets: &secrets, place: None });
         // It is polled once, and given up.
         drop(timeout(Duration::ZERO, attempt).await);
     }
@@ -266,6 +266,7 @@ pub async fn a_check_tells_whether_it_could_deliver_and_delivers_nothing(fixture
 /// What a driver does in the background ends when it is stopped.
 pub async fn background_work_ends_when_it_is_stopped(fixture: &dyn EgressFixture) {
     let driver = fixture.driver();
-    let ended = timeout(SLACK, driver.run(Stop::when(std::future::ready(())))).await;
+    let host = Host::without_log(Stop::when(std::future::ready(())), fixture.secrets());
+    let ended = timeout(SLACK, driver.run(host)).await;
     assert!(ended.is_ok(), "it runs on");
 }

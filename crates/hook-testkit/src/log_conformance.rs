@@ -68,6 +68,7 @@ macro_rules! log_conformance {
             without_a_cursor_there_is_no_subscription,
             a_scan_ends_at_what_was_durable_when_it_began,
             a_scan_begins_at_a_time,
+            a_scan_begins_where_each_partition_was_left,
             a_scan_of_several_topics_goes_by_age,
             single_records_are_read_by_their_positions,
             a_note_is_stored_some_time,
@@ -580,6 +581,29 @@ pub async fn a_scan_begins_at_a_time(fixture: &dyn LogFixture) {
     assert_eq!(bodies(&drain(&mut *scan).await), ["30", "20", "40"]);
     let mut late = log.scan(TopicFilter::only(&topic(EVENTS)), From::Time(at(41))).expect("a scan");
     assert!(drain(&mut *late).await.is_empty());
+}
+
+/// Each partition from the place that is named, and others from their beginning, whatever the times of their records.
+pub async fn a_scan_begins_where_each_partition_was_left(fixture: &dyn LogFixture) {
+    let log = fixture.open().await;
+    let everything = TopicFilter { include: vec![Glob::new("*")], unless_literal: Vec::new() };
+    let mut left = Vec::new();
+    for (number, topic) in [EVENTS, "other", EVENTS].into_iter().enumerate() {
+        let time = second_of_day(30);
+        let stored = append(&*log, vec![NewRecord { time, ..record(topic, number.to_string()) }]).await;
+        left.retain(|other: &Position| {
+            stored.iter().all(|new| (&new.topic, new.partition) != (&other.topic, other.partition))
+        });
+        left.extend(stored.into_iter().map(|position| Position { offset: position.offset + 1, ..position }));
+    }
+    let mut nothing = log.scan_from(everything.clone(), left.clone()).expect("a scan");
+    assert!(drain(&mut *nothing).await.is_empty());
+    for (second, topic) in [(10, "other"), (11, "new"), (40, EVENTS)] {
+        let time = second_of_day(second);
+        append(&*log, vec![NewRecord { time, ..record(topic, second.to_string()) }]).await;
+    }
+    let mut scan = log.scan_from(everything, left).expect("a scan");
+    assert_eq!(bodies(&drain(&mut *scan).await), ["10", "11", "40"]);
 }
 
 /// Oldest first, also over topics that the log keeps apart.

@@ -166,6 +166,15 @@ impl State {
         start as u64
     }
 
+    /// Everything that there is now, each topic from its start.
+    fn read_through(&self, starts: &HashMap<TopicName, u64>) -> MemoryScan {
+        let is_in =
+            |record: &&Record| starts.get(&record.position.topic).is_some_and(|start| record.position.offset >= *start);
+        let mut records: Vec<_> = self.records.iter().filter(is_in).cloned().collect();
+        records.reverse();
+        MemoryScan { records }
+    }
+
     fn matching(&self, filter: &TopicFilter) -> Vec<TopicName> {
         self.topics.keys().filter(|topic| filter.matches(topic)).cloned().collect()
     }
@@ -236,13 +245,18 @@ impl Log for MemoryLog {
     fn scan(&self, topics: TopicFilter, from: From) -> Result<Box<dyn Scan>, LogError> {
         let state = self.shared.state();
         state.check_open()?;
-        let starts: HashMap<_, _> =
-            state.matching(&topics).into_iter().map(|topic| (topic.clone(), state.start(&topic, from))).collect();
-        let is_in =
-            |record: &&Record| starts.get(&record.position.topic).is_some_and(|start| record.position.offset >= *start);
-        let mut records: Vec<_> = state.records.iter().filter(is_in).cloned().collect();
-        records.reverse();
-        Ok(Box::new(MemoryScan { records }))
+        let starts = state.matching(&topics).into_iter().map(|topic| (topic.clone(), state.start(&topic, from)));
+        Ok(Box::new(state.read_through(&starts.collect())))
+    }
+
+    fn scan_from(&self, topics: TopicFilter, starts: Vec<Position>) -> Result<Box<dyn Scan>, LogError> {
+        let state = self.shared.state();
+        state.check_open()?;
+        let mut from: HashMap<_, _> = state.matching(&topics).into_iter().map(|topic| (topic, 0)).collect();
+        for start in starts {
+            from.entry(start.topic).and_modify(|offset| *offset = start.offset);
+        }
+        Ok(Box::new(state.read_through(&from)))
     }
 
     fn read(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Record>>, LogError>> {

@@ -10,9 +10,8 @@ use std::{
 use hook_core::{
     BoxFuture,
     outcome::{FailureClass, Outcome},
-    ports::egress::{CheckError, Delivery, EgressDriver},
+    ports::egress::{CheckError, Delivery, EgressDriver, Host},
     secret::Secrets,
-    stop::Stop,
 };
 use hook_testkit::egress_conformance::{self, Behaviour, CANARY, EgressFixture, Received};
 
@@ -105,10 +104,10 @@ impl EgressDriver for Memory {
         })
     }
 
-    fn run(&self, stop: Stop) -> BoxFuture<'_, ()> {
+    fn run(&self, host: Host) -> BoxFuture<'_, ()> {
         match self.flaw {
             Flaw::RunsOn => Box::pin(std::future::pending()),
-            _ => Box::pin(stop),
+            _ => Box::pin(host.stop),
         }
     }
 }

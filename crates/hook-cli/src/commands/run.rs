@@ -229,13 +229,26 @@ impl Ready<'_> {
     }
 }
 
-/// Where an adapter takes events, as a sender writes it, or where it fetches them.
+/// Where an adapter takes events or clients, as these write it, or where it fetches them.
 fn listening(listener: &ListenerStatus, plan: &Plan) -> String {
-    let adapter = plan.serve.adapters.iter().find(|adapter| adapter.id == listener.adapter);
-    let claim = adapter.and_then(|adapter| adapter.driver.claims().into_iter().next());
-    let path = claim.map(|claim| claim.path).unwrap_or_default();
+    let taking = plan
+        .serve
+        .adapters
+        .iter()
+        .find(|adapter| adapter.id == listener.adapter && adapter.driver_name == listener.driver);
+    let giving = plan
+        .smash
+        .adapters
+        .iter()
+        .find(|adapter| adapter.id == listener.adapter && adapter.driver_name == listener.driver);
+    let (scheme, claims) = match (taking, giving) {
+        (Some(adapter), _) => ("http", adapter.driver.claims()),
+        (None, Some(adapter)) => ("ws", adapter.driver.claims()),
+        (None, None) => ("http", Vec::new()),
+    };
+    let path = claims.into_iter().next().map(|claim| claim.path).unwrap_or_default();
     match (&listener.address, &listener.upstream) {
-        (Some(address), _) => format!("{} on http://{address}{path}", listener.adapter),
+        (Some(address), _) => format!("{} on {scheme}://{address}{path}", listener.adapter),
         (None, Some(upstream)) => {
             let (topics, brokers) = (upstream.topics.join(", "), upstream.brokers.join(","));
             format!("{} from {topics} of {brokers}, as group {}", listener.adapter, upstream.group)

@@ -186,6 +186,10 @@ pub trait Log: Send + Sync + 'static {
     /// Reads once through what is durable now, oldest first, without a cursor.
     fn scan(&self, topics: TopicFilter, from: From) -> Result<Box<dyn Scan>, LogError>;
 
+    /// Reads once through what is durable now, oldest first, each partition from a place of its own: from the one that `starts`
+    /// names, or from its beginning. What retention has removed is passed over.
+    fn scan_from(&self, topics: TopicFilter, starts: Vec<Position>) -> Result<Box<dyn Scan>, LogError>;
+
     /// Reads single records again; `None` for one that retention has removed.
     fn read(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Record>>, LogError>>;
 

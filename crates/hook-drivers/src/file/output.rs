@@ -176,7 +176,7 @@ mod tests {
     }
 
     async fn deliver(driver: &dyn EgressDriver, envelope: &Envelope) -> Outcome {
-        driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets() }).await
+        driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets(), place: None }).await
     }
 
     fn numbers(path: &Path) -> Vec<u64> {

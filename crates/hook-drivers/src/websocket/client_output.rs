@@ -13,7 +13,7 @@ use hook_core::{
     envelope::Layout,
     names::EnvName,
     outcome::{Failure, FailureClass, Outcome},
-    ports::egress::{CheckError, Delivery, EgressDriver},
+    ports::egress::{CheckError, Delivery, EgressDriver, Host},
     secret::Secrets,
     stop::Stop,
 };
@@ -167,7 +167,7 @@ impl EgressDriver for WebSocketClientOutput {
         })
     }
 
-    fn run(&self, stop: Stop) -> BoxFuture<'_, ()> {
+    fn run(&self, Host { stop, .. }: Host) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let queue = self.take_queue();
             Holder { driver: self, link: None, failures: 0, connect_at: Instant::now(), last: None }

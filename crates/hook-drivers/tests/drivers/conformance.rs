@@ -8,7 +8,13 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt};
-use hook_core::{BoxFuture, event::EventId, ports::egress::EgressDriver, secret::Secrets, stop::Stop};
+use hook_core::{
+    BoxFuture,
+    event::EventId,
+    ports::egress::{EgressDriver, Host},
+    secret::Secrets,
+    stop::Stop,
+};
 use hook_testkit::egress_conformance::{Behaviour, EgressFixture, Received};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -76,7 +82,7 @@ impl Service {
         let driver = driver(self.driver, settings);
         tokio::spawn({
             let driver = Arc::clone(&driver);
-            async move { driver.run(Stop::never()).await }
+            async move { driver.run(Host::without_log(Stop::never(), secrets(&[]))).await }
         });
         driver
     }

@@ -149,7 +149,7 @@ pub(crate) fn secrets(pairs: &[(&str, &str)]) -> Secrets {
 }
 
 pub(crate) async fn deliver(driver: &dyn EgressDriver, envelope: &Envelope, secrets: &Secrets) -> Outcome {
-    driver.deliver(Delivery { envelope, attempt: 1, secrets }).await
+    driver.deliver(Delivery { envelope, attempt: 1, secrets, place: None }).await
 }
 
 pub(crate) fn failure(outcome: Outcome) -> Failure {

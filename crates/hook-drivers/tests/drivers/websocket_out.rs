@@ -7,7 +7,7 @@ use hook_core::{
     catalog::BuildError,
     envelope::Layout,
     outcome::{FailureClass, Outcome},
-    ports::egress::{CheckError, EgressDriver},
+    ports::egress::{CheckError, EgressDriver, Host},
     stop::Stop,
 };
 use serde_json::{Value, json};
@@ -144,7 +144,10 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn({
             let driver = Arc::clone(&driver);
-            async move { driver.run(Stop::when(async { drop(stopped.await) })).await }
+            async move {
+                let stop = Stop::when(async { drop(stopped.await) });
+                driver.run(Host::without_log(stop, secrets(&[]))).await;
+            }
         });
         tokio::task::yield_now().await;
         Self { driver, stop, ended }

@@ -1,7 +1,7 @@
 //! Reads one chain once, without a cursor.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -11,39 +11,75 @@ use hook_core::{
 };
 
 use super::{Reader, Topics};
-use crate::{chain::Chain, format::Place, state::State};
+use crate::{
+    chain::Chain,
+    format::{Data, Place},
+    state::State,
+};
 
 /// So many records are read ahead.
 const AHEAD: usize = 256;
+
+/// Where a scan begins in each partition.
+#[derive(Debug, Clone)]
+pub(crate) enum Begin {
+    /// At the same point of time in all.
+    At(From),
+    /// At an offset; at its beginning where none is named.
+    Offsets(HashMap<(TopicName, u32), u64>),
+}
 
 /// The part of a scan that concerns one chain.
 pub(crate) struct ChainScan {
     reader: Reader,
     topics: Topics,
     limit: Place,
-    /// Records before the first of this time or later are left out, in each partition.
-    from_us: i64,
-    begun: HashSet<(TopicName, u32)>,
+    gate: Gate,
     ahead: VecDeque<Record>,
     is_at_end: bool,
 }
 
+/// Leaves out what stands before the first record of each partition.
+enum Gate {
+    /// Nothing does.
+    Open,
+    /// Those before the first of this time or later; and the partitions that have come to it.
+    Time(i64, HashSet<(TopicName, u32)>),
+    Offsets(HashMap<(TopicName, u32), u64>),
+}
+
+impl Gate {
+    fn admits(&mut self, topic: &TopicName, data: &Data<'_>) -> bool {
+        match self {
+            // Most scans need not remember where they have begun.
+            Self::Open => true,
+            Self::Time(from_us, begun) => {
+                let partition = (topic.clone(), data.partition);
+                begun.contains(&partition) || (data.time_us >= *from_us && begun.insert(partition))
+            }
+            Self::Offsets(starts) => {
+                starts.get(&(topic.clone(), data.partition)).is_none_or(|start| data.offset >= *start)
+            }
+        }
+    }
+}
+
 impl ChainScan {
-    pub(crate) fn new(chain: Arc<Chain>, topics: TopicFilter, from: From) -> Self {
+    pub(crate) fn new(chain: Arc<Chain>, topics: TopicFilter, begin: Begin) -> Self {
         let (start, limit) = {
             let state = chain.state();
-            (start(&state, &topics, from), state.tip())
+            (start(&state, &topics, &begin), state.tip())
         };
-        let from_us = match from {
-            From::Time(time) => time.as_microsecond(),
-            From::Earliest | From::Now => i64::MIN,
+        let gate = match begin {
+            Begin::At(From::Time(time)) => Gate::Time(time.as_microsecond(), HashSet::new()),
+            Begin::At(From::Earliest | From::Now) => Gate::Open,
+            Begin::Offsets(starts) => Gate::Offsets(starts),
         };
         Self {
             reader: Reader::new(chain, start),
             topics: Topics::new(topics),
             limit,
-            from_us,
-            begun: HashSet::new(),
+            gate,
             ahead: VecDeque::new(),
             is_at_end: false,
         }
@@ -52,15 +88,8 @@ impl ChainScan {
     /// Makes sure that [`Self::head`] is there, but at the end.
     pub(crate) async fn peek(&mut self) -> Result<(), LogError> {
         if self.ahead.is_empty() && !self.is_at_end {
-            let Self { reader, topics, limit, from_us, begun, .. } = self;
-            let records = reader
-                .gather(*limit, AHEAD, topics, |topic, data| {
-                    // Most scans have no time, and need not remember where they have begun.
-                    *from_us == i64::MIN
-                        || begun.contains(&(topic.clone(), data.partition))
-                        || (data.time_us >= *from_us && begun.insert((topic.clone(), data.partition)))
-                })
-                .await?;
+            let Self { reader, topics, limit, gate, .. } = self;
+            let records = reader.gather(*limit, AHEAD, topics, |topic, data| gate.admits(topic, data)).await?;
             self.is_at_end = records.is_empty();
             self.ahead = records.into();
         }
@@ -78,11 +107,15 @@ impl ChainScan {
     }
 }
 
-fn start(state: &State, topics: &TopicFilter, from: From) -> Place {
-    let places = state.matching(topics).filter_map(|(_, partition)| match from {
-        From::Earliest => partition.at_offset(partition.start),
-        From::Time(time) => partition.at_time(time.as_microsecond()),
-        From::Now => None,
+fn start(state: &State, topics: &TopicFilter, begin: &Begin) -> Place {
+    let places = state.matching(topics).filter_map(|(_, partition)| match begin {
+        Begin::At(From::Earliest) => partition.at_offset(partition.start),
+        Begin::At(From::Time(time)) => partition.at_time(time.as_microsecond()),
+        Begin::At(From::Now) => None,
+        Begin::Offsets(starts) => {
+            let start = starts.get(&(partition.topic.clone(), partition.number)).copied().unwrap_or_default();
+            partition.at_offset(start.max(partition.start))
+        }
     });
     places.map(|entry| entry.place).min().unwrap_or_else(|| state.tip())
 }

@@ -9,7 +9,7 @@ use hook_core::{
     event::EventId,
     outcome::{FailureClass, Outcome},
     ports::{
-        egress::Delivery,
+        egress::{Delivery, Place},
         log::{Append, DedupKey, LogError, Position},
         plugin::{Draft, Plugin, Verdict},
     },
@@ -95,6 +95,7 @@ pub(crate) async fn attempt(shared: Arc<Shared>, key: LaneKey, mut head: Head, w
         envelope: prepared.as_ref().unwrap_or(&event),
         attempt: head.history.attempts,
         secrets: &shared.secrets,
+        place: Some(Place { destination: &shared.name, position: &head.position }),
     };
     // A driver that panics on one event must not take the others with it.
     let outcome = AssertUnwindSafe(shared.adapter.driver.deliver(delivery)).catch_unwind().await;
@@ -136,7 +137,7 @@ pub(crate) async fn abandon(shared: Arc<Shared>, positions: Vec<Position>) -> Do
 }
 
 /// Runs the destination's plugins. `None` where there are none: the event goes out as it is.
-fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<Option<Envelope>, String> {
+pub(super) fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<Option<Envelope>, String> {
     if plugins.is_empty() {
         return Ok(None);
     }

@@ -16,7 +16,10 @@ use hook_core::{
     event::{EventId, TraceId},
     journal::Step,
     outcome::{Failure, FailureClass, Outcome},
-    ports::log::{LogError, Position, Record, Revocation, Revocations, Subscription},
+    ports::{
+        egress::Order,
+        log::{LogError, Position, Record, Revocation, Revocations, Subscription},
+    },
     stop::Stop,
 };
 use tokio::time::Instant;
@@ -70,6 +73,9 @@ impl Future for InFlight {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     retry: RetryPlan,
+    order: Order,
+    /// At most so many attempts at once.
+    concurrency: usize,
     lanes: Lanes,
     breaker: Breaker<EventKey>,
     in_flight: FuturesUnordered<InFlight>,
@@ -96,8 +102,11 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let random = fastrand::Rng::with_seed(shared.seed);
+        let order = shared.adapter.driver.order();
         Self {
             retry: shared.retry(),
+            order,
+            concurrency: if order == Order::Log { 1 } else { shared.adapter.concurrency },
             shared,
             lanes: Lanes::default(),
             breaker: Breaker::new(),
@@ -205,7 +214,7 @@ impl Worker {
             return;
         }
         self.throttled_until = None;
-        while self.in_flight.len() < self.shared.adapter.concurrency {
+        while self.in_flight.len() < self.concurrency {
             let Some((key, head)) = self.lanes.take() else { break };
             self.attempt(key, head, false);
         }
@@ -230,7 +239,7 @@ impl Worker {
     fn next_wake(&self) -> Option<Instant> {
         let attempt_at = match self.breaker.probe_at() {
             Some(probe_at) => (!self.is_probing && self.lanes.idle() > 0).then_some(probe_at),
-            None if self.in_flight.len() >= self.shared.adapter.concurrency => None,
+            None if self.in_flight.len() >= self.concurrency => None,
             None => match self.throttled_until {
                 Some(until) => Some(until),
                 None => self.lanes.next_due(),
@@ -252,7 +261,7 @@ impl Worker {
             warn!(destination = %self.shared.name, held, "reading waits: max_ahead events are not done");
         }
         self.is_at_max_ahead = is_at_max_ahead;
-        !is_at_max_ahead && self.lanes.ready() < 2 * self.shared.adapter.concurrency
+        !is_at_max_ahead && self.lanes.ready() < 2 * self.concurrency
     }
 
     /// Whether a destination that is not required has been shut for so long that its events are dropped.
@@ -279,8 +288,9 @@ impl Worker {
                 self.done.push(record.position);
             } else {
                 let key = match &event.header.meta.route_key {
-                    Some(key) => LaneKey::Ordered(key.as_str().into()),
-                    None => LaneKey::Alone(record.position.clone()),
+                    Some(key) if self.order == Order::Key => LaneKey::Ordered(key.as_str().into()),
+                    // Lanes of one event each are taken in the order of the log.
+                    _ => LaneKey::Alone(record.position.clone()),
                 };
                 self.lanes.push(key, record.position, event);
             }

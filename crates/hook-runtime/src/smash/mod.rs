@@ -3,6 +3,7 @@
 mod attempt;
 mod breaker;
 mod destination;
+mod history;
 mod lanes;
 mod retry;
 mod shared;
@@ -10,6 +11,7 @@ mod status;
 mod unrouted;
 
 pub(crate) use destination::Worker;
+pub(crate) use history::AdapterHistory;
 pub(crate) use shared::Shared;
 pub(crate) use status::StatusCell;
 pub use status::{DestinationState, DestinationStatus, WaitingKey};

@@ -83,7 +83,7 @@ async fn send(
 ) -> Result<(), Exit> {
     for (index, envelope) in events.iter().enumerate() {
         let event_id = envelope.header.id;
-        match driver.deliver(Delivery { envelope, attempt: 1, secrets }).await {
+        match driver.deliver(Delivery { envelope, attempt: 1, secrets, place: None }).await {
             Outcome::Delivered { answer } => {
                 let produced = Produced { event_id, topic: arguments.topic.clone(), answer };
                 if context.output.is_json() {
