@@ -3,8 +3,7 @@
 use hook_core::catalog::{Catalog, PlannedDriver};
 
 /// Drivers that contracts may name and this build does not have yet.
-const PLANNED: &[(&str, &[&str])] =
-    &[("serve", &["mcp_ingest_exposed"]), ("smash", &["mcp_tool_output", "websocket_server_output"])];
+const PLANNED: &[(&str, &[&str])] = &[("smash", &["mcp_tool_output", "websocket_server_output"])];
 
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {
@@ -17,6 +16,7 @@ pub fn default_catalog() -> Catalog {
         planned: planned(),
     };
     add_kafka(&mut catalog);
+    add_mcp(&mut catalog);
     catalog
 }
 
@@ -24,6 +24,19 @@ pub fn default_catalog() -> Catalog {
 fn add_kafka(catalog: &mut Catalog) {
     catalog.ingress.extend(hook_kafka::adapters::ingress());
     catalog.egress.extend(hook_kafka::adapters::egress());
+}
+
+#[cfg(feature = "mcp")]
+fn add_mcp(catalog: &mut Catalog) {
+    catalog.ingress.extend(hook_mcp::ingress());
+    catalog.egress.extend(hook_mcp::egress());
+}
+
+/// A build without MCP knows the names, and says how to install one with it.
+#[cfg(not(feature = "mcp"))]
+fn add_mcp(catalog: &mut Catalog) {
+    let install = "`cargo install --locked --path crates/hook-cli --features mcp` installs one that does";
+    catalog.planned.push(PlannedDriver { side: "serve", name: "mcp_ingest_exposed", install: Some(install) });
 }
 
 /// A build without Kafka knows the names, and says how to install one with it.

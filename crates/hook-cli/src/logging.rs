@@ -13,9 +13,12 @@ use crate::{
 /// What is logged where `RUST_LOG` says nothing.
 const DEFAULT_FILTER: &str = "info";
 
+/// Crates that log whole messages, and with them payloads. They stay silent whatever `RUST_LOG` says.
+const SILENT: [&str; 1] = ["rmcp=off"];
+
 /// Starts logging. To be called once, after the environment has been read, because `RUST_LOG` may stand in an env file.
 pub fn start(environment: &Environment, output: &Output) -> Result<(), Problem> {
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter(environment)?);
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(silence(filter(environment)?));
     // A second start, as in a test, keeps the first: the caller's logs then go where they already went.
     let _ = if io::stderr().is_terminal() {
         builder.with_ansi(output.stderr_has_color()).try_init()
@@ -23,6 +26,10 @@ pub fn start(environment: &Environment, output: &Output) -> Result<(), Problem> 
         builder.json().flatten_event(true).with_ansi(false).try_init()
     };
     Ok(())
+}
+
+fn silence(filter: EnvFilter) -> EnvFilter {
+    SILENT.iter().fold(filter, |filter, silent| filter.add_directive(silent.parse().expect("a target and a level")))
 }
 
 fn filter(environment: &Environment) -> Result<EnvFilter, Problem> {

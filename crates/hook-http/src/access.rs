@@ -8,7 +8,7 @@ use hook_core::{
 };
 use http::{
     HeaderMap, HeaderValue,
-    header::{AUTHORIZATION, HeaderName, ORIGIN, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, ORIGIN},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,8 @@ pub struct Denied {
     pub code: &'static str,
     /// One sentence for whoever runs the client.
     pub message: &'static str,
-    /// A header that the status asks for.
-    pub header: Option<(HeaderName, HeaderValue)>,
+    /// The `WWW-Authenticate` header that a 401 needs.
+    pub challenge: Option<HeaderValue>,
 }
 
 impl Access {
@@ -95,18 +95,23 @@ impl Access {
                 kind: RejectionKind::Unauthorized,
                 code: "unauthorized",
                 message: "a client needs the token: Authorization: Bearer TOKEN",
-                header: Some((WWW_AUTHENTICATE, challenge(headers))),
+                challenge: Some(challenge(headers)),
             });
         }
-        if !self.has_origin(headers) {
-            return Err(Denied {
-                kind: RejectionKind::Forbidden,
-                code: "origin_not_allowed",
-                message: "pages of this origin may not connect; allowed_origins names those that may",
-                header: None,
-            });
+        self.check_origin(headers)
+    }
+
+    /// The same without the token, which a browser does not show when it asks what its page may do.
+    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        if self.has_origin(headers) {
+            return Ok(());
         }
-        Ok(())
+        Err(Denied {
+            kind: RejectionKind::Forbidden,
+            code: "origin_not_allowed",
+            message: "pages of this origin may not connect; allowed_origins names those that may",
+            challenge: None,
+        })
     }
 
     fn has_token(&self, headers: &HeaderMap, secrets: &Secrets) -> bool {
@@ -141,6 +146,7 @@ mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
     use hook_core::secret::Secret;
+    use http::HeaderName;
 
     use super::*;
 
@@ -160,7 +166,7 @@ mod tests {
     fn only_the_token_lets_a_client_in_and_the_challenge_tells_a_wrong_one_from_none() {
         let access = access(Some("TOKEN"));
         assert_eq!(check(&access, &[(AUTHORIZATION, "Bearer right")]), Ok(()));
-        let challenge = |headers: &[(HeaderName, &str)]| check(&access, headers).unwrap_err().header.unwrap().1;
+        let challenge = |headers: &[(HeaderName, &str)]| check(&access, headers).unwrap_err().challenge.unwrap();
         assert_eq!(challenge(&[]), "Bearer realm=\"hook\"");
         assert_eq!(challenge(&[(AUTHORIZATION, "Bearer wrong")]), "Bearer realm=\"hook\", error=\"invalid_token\"");
     }

@@ -1,4 +1,5 @@
-//! What tests share: a clock that stands still, a log in memory, and the promises of ports as suites.
+//! What tests share: a clock that stands still, a log in memory, an inlet that answers as it is told, and the promises
+//! of ports as suites.
 //!
 //! | suite | of |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! A dev-dependency only. What is wrong in a test panics, with a reason.
 
 pub mod egress_conformance;
+pub mod fake_inlet;
 pub mod log_conformance;
 mod manual_clock;
 mod memory_log;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     BoxFuture,
     event::{EventId, RawEvent, RequestId},
-    names::{AdapterId, EnvName, SourceName},
+    names::{AdapterId, EnvName, EventType, SourceName, TopicName},
     secret::Secrets,
     stop::Stop,
 };
@@ -219,11 +219,22 @@ impl std::fmt::Debug for Poison {
     }
 }
 
+/// An event that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: EventId,
+    /// Its type, as it was stored.
+    pub event_type: EventType,
+    /// The topics that it went to: at least one.
+    pub topics: Vec<TopicName>,
+}
+
 /// A request that was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// Durable under this id.
-    Stored(EventId),
+    /// Durable.
+    Stored(Stored),
     /// A copy of this event, which is durable.
     Duplicate(EventId),
     /// Verified, and taken by no route.

@@ -11,7 +11,10 @@ use hook_core::{
 use hook_http::access::Access;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+        WWW_AUTHENTICATE,
+    },
     request::Parts,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -59,7 +62,7 @@ pub(super) fn check(head: &Parts, access: &Access, secrets: &Secrets) -> Result<
     }
     access.check(&head.headers, secrets).map_err(|denied| {
         let mut away = TurnedAway::new(denied.kind, denied.code, denied.message);
-        away.headers.extend(denied.header);
+        away.headers.extend(denied.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
         away
     })?;
     let is_upgrade = names(&head.headers, &UPGRADE, "websocket") && names(&head.headers, &CONNECTION, "upgrade");

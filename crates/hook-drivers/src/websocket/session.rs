@@ -160,7 +160,7 @@ impl Session {
         let inlet = Arc::clone(&self.inlet);
         Box::pin(async move {
             let answer = inlet.accept(event).await;
-            tell(Some(&id), answer.as_ref().map(|accepted| *accepted))
+            tell(Some(&id), answer.as_ref())
         })
     }
 
@@ -209,10 +209,10 @@ impl Session {
     }
 }
 
-fn tell(id: Option<&str>, answer: Result<Accepted, &Rejection>) -> Message {
+fn tell(id: Option<&str>, answer: Result<&Accepted, &Rejection>) -> Message {
     let nothing = Told { id, code: "", event_id: None, message: None, request_id: None, retry_after_ms: None };
     let told = match answer {
-        Ok(Accepted::Stored(event)) => Told { code: "accepted", event_id: Some(event.to_string()), ..nothing },
+        Ok(Accepted::Stored(event)) => Told { code: "accepted", event_id: Some(event.id.to_string()), ..nothing },
         Ok(Accepted::Duplicate(event)) => Told { code: "duplicate", event_id: Some(event.to_string()), ..nothing },
         Ok(Accepted::NotRouted(request)) => {
             Told { code: "not_routed", request_id: Some(request.to_string()), ..nothing }

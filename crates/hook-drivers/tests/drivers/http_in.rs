@@ -8,13 +8,11 @@ use hook_core::{
     secret::Secrets,
     stop::Stop,
 };
+use hook_testkit::fake_inlet::{Answer, FakeInlet, event_id, request_id, stored};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::Instant};
 
-use crate::{
-    inlet::{Answer, FakeInlet, event_id, request_id},
-    wire::{Client, post},
-};
+use crate::wire::{Client, post};
 
 const PATH: &str = "/webhook/github";
 
@@ -70,7 +68,7 @@ async fn each_result_of_the_inlet_has_its_answer() {
     let refusal = |code: &str| json!({ "code": code, "message": "why", "request_id": request });
     let wait = Some(Duration::from_millis(1500));
     for (answer, status, body, retry_after) in [
-        (Answer::Taken(Accepted::Stored(event_id())), 202, json!({ "code": "accepted", "event_id": event }), None),
+        (Answer::Taken(Accepted::Stored(stored())), 202, json!({ "code": "accepted", "event_id": event }), None),
         (Answer::Taken(Accepted::Duplicate(event_id())), 200, json!({ "code": "duplicate", "event_id": event }), None),
         (
             Answer::Taken(Accepted::NotRouted(request_id())),

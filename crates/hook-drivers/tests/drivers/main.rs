@@ -5,7 +5,6 @@
 mod conformance;
 mod http_in;
 mod http_out;
-mod inlet;
 mod openclaw;
 mod receiver;
 mod websocket_in;

@@ -8,6 +8,7 @@ use hook_core::{
     ports::ingress::{Accepted, Doors, Inlet, Listener, Opening, Refused, RejectionKind},
     stop::Stop,
 };
+use hook_testkit::fake_inlet::{Answer, FakeInlet, event_id, request_id};
 use http::{HeaderValue, Request};
 use serde_json::{Value, json};
 use tokio::{
@@ -22,10 +23,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 
-use crate::{
-    inlet::{Answer, FakeInlet, event_id, request_id},
-    receiver::secrets,
-};
+use crate::receiver::secrets;
 
 const PATH: &str = "/ingest/ws/github";
 const PATIENCE: Duration = Duration::from_secs(10);

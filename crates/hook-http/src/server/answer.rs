@@ -28,7 +28,7 @@ struct Body<'a> {
 pub fn accepted(accepted: Accepted) -> Response<Bytes> {
     let body = |code, event_id, request_id| Body { code, event_id, message: None, request_id };
     match accepted {
-        Accepted::Stored(id) => respond(StatusCode::ACCEPTED, &body("accepted", Some(id.to_string()), None)),
+        Accepted::Stored(event) => respond(StatusCode::ACCEPTED, &body("accepted", Some(event.id.to_string()), None)),
         Accepted::Duplicate(id) => {
             let mut response = respond(StatusCode::OK, &body("duplicate", Some(id.to_string()), None));
             if let Ok(hint) = HeaderValue::try_from(format!("hook replay {id}")) {

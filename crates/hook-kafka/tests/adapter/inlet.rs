@@ -11,6 +11,7 @@ use hook_core::{
     names::{AdapterId, SourceName},
     ports::ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind},
 };
+use hook_testkit::fake_inlet::stored;
 use tokio::sync::Notify;
 
 /// An inlet; a log that is away is `is_away`.
@@ -84,7 +85,7 @@ impl Inlet for Inlets {
             }
             self.taken.lock().unwrap().push(event);
             self.changed.notify_waiters();
-            Ok(Accepted::Stored(EventId::generate()))
+            Ok(Accepted::Stored(stored()))
         })
     }
 

@@ -18,7 +18,7 @@ use hook_core::{
     names::{AdapterId, EventType, SourceName, TopicName},
     payload::Payload,
     ports::{
-        ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind},
+        ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind, Stored},
         log::{Append, Appended, DedupKey, Log, LogError, NewRecord},
         plugin::{Draft, Plugin, Verdict},
         verifier::{Claim, DeliveryId, Refusal},
@@ -232,7 +232,8 @@ impl Serve {
             Ok(Appended::Stored(_)) => {
                 topics.iter().for_each(|topic| self.metrics.published(topic));
                 self.trace_stored(adapter, &envelope.header);
-                Ok(Accepted::Stored(id))
+                let event_type = envelope.header.event_type;
+                Ok(Accepted::Stored(Stored { id, event_type, topics }))
             }
             Ok(Appended::DuplicateOf(first)) => {
                 give_back(ticket);

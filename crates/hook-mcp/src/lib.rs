@@ -1,0 +1,24 @@
+//! The Model Context Protocol, through its official SDK.
+//!
+//! | module | says |
+//! |---|---|
+//! | [`ingest`] | `mcp_ingest_exposed`: a tool whose calls are events |
+//!
+//! The contract, the roles and the log are unknown here.
+
+pub mod ingest;
+
+use hook_core::{
+    catalog::Entry,
+    ports::{egress::EgressDriver, ingress::IngressDriver},
+};
+
+/// The drivers through which events come in.
+pub fn ingress() -> Vec<Entry<dyn IngressDriver>> {
+    vec![Entry::of::<ingest::McpIngest>()]
+}
+
+/// The drivers through which events go out.
+pub fn egress() -> Vec<Entry<dyn EgressDriver>> {
+    Vec::new()
+}
