@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use hook_core::{
     ports::ingress::{Refused, RejectionKind},
     secret::Secrets,
 };
-use hook_http::access::Access;
+use hook_http::{access::Access, server};
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-        WWW_AUTHENTICATE,
+        CONNECTION, CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+        TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
     },
     request::Parts,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -33,6 +37,10 @@ pub(super) const SPARE_CONNECTIONS: usize = 64;
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who is turned away because too many are connected may come again so much later.
 const COME_AGAIN: Duration = Duration::from_secs(5);
+/// A client that is told that its connection ends has so long to hear it.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Frames are read and written through so much.
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A client that is not let in, and the headers that its answer needs.
 pub(super) struct TurnedAway {
@@ -65,7 +73,9 @@ pub(super) fn check(head: &Parts, access: &Access, secrets: &Secrets) -> Result<
         away.headers.extend(denied.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
         away
     })?;
-    let is_upgrade = names(&head.headers, &UPGRADE, "websocket") && names(&head.headers, &CONNECTION, "upgrade");
+    let is_upgrade = head.version == Version::HTTP_11
+        && names(&head.headers, &UPGRADE, "websocket")
+        && names(&head.headers, &CONNECTION, "upgrade");
     let version = head.headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     if !is_upgrade || version != Some(b"13") {
         let message = "this path is for WebSocket clients, version 13";
@@ -74,11 +84,27 @@ pub(super) fn check(head: &Parts, access: &Access, secrets: &Secrets) -> Result<
         away.headers.push((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
         return Err(away);
     }
-    let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
+    let Some(key) = key_of(&head.headers) else {
         let message = "Sec-WebSocket-Key is missing or malformed";
         return Err(TurnedAway::new(RejectionKind::Malformed, "malformed_key", message));
     };
-    Ok(HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII"))
+    if has_body(&head.headers) {
+        // Its bytes would be read as frames.
+        let message = "a WebSocket is opened without a body";
+        return Err(TurnedAway::new(RejectionKind::Malformed, "unexpected_body", message));
+    }
+    Ok(HeaderValue::try_from(derive_accept_key(key)).expect("base64 is ASCII"))
+}
+
+/// The key of an opening request: the base64 of sixteen bytes, once.
+fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let key = keys.next().filter(|_| keys.next().is_none())?.as_bytes();
+    BASE64_STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 16).map(|_| key)
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// The answer after which a connection speaks WebSocket.
@@ -97,7 +123,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = WebSocketConfig::default()
-        .read_buffer_size(16 * 1024)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
         .max_message_size(Some(max_frame_bytes))
         .max_frame_size(Some(max_frame_bytes));
     WebSocketStream::from_partially_read(stream, unread.to_vec(), Role::Server, Some(config)).await
@@ -112,6 +139,21 @@ where
     if socket.close(Some(CloseFrame { code, reason })).await.is_ok() {
         while let Some(Ok(_)) = socket.next().await {}
     }
+}
+
+/// Ends a connection within a bound, with a close frame of ours; without one, with the answer to the client's.
+pub(super) async fn leave<S>(mut socket: WebSocketStream<S>, goodbye: Option<(CloseCode, Utf8Bytes)>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let leaving = async {
+        match goodbye {
+            Some((code, reason)) => say_goodbye(&mut socket, code, reason).await,
+            None => socket.flush().await.unwrap_or_default(),
+        }
+        server::close(socket.into_inner()).await;
+    };
+    let _ = timeout(GOODBYE, leaving).await;
 }
 
 /// How a connection on which a rule was broken is closed (RFC 6455, section 7.4.1).

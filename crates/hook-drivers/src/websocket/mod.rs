@@ -5,6 +5,7 @@
 //! | [`ingress`] | the driver `websocket_ingress`, its settings, and who is let in |
 //! | `accept` | the server's end: how a client is let in, and how it is told to leave |
 //! | `session` | one client that sends events: frames in, answers out |
+//! | `in_flight` | the frames of a client that are on their way, and their answers |
 //! | [`client_output`] | the driver `websocket_client_output` and its settings |
 //! | `handshake` | how a connection is asked for, and what a refusal means |
 //! | `link` | one connection: what is sent, what is acknowledged, and whether the other side is there |
@@ -12,6 +13,7 @@
 mod accept;
 pub mod client_output;
 mod handshake;
+mod in_flight;
 pub mod ingress;
 mod link;
 mod session;

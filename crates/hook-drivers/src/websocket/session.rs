@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! frame ──▶ event ──▶ inlet … durable ──▶ answer
-//!   ▲ not read while MOST_IN_FLIGHT are on their way
+//!   ▲ not read while too many are on their way
 //! ```
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt, stream::FuturesOrdered};
+use futures_util::{SinkExt, StreamExt};
 use hook_core::{
     BoxFuture,
     clock::{Clock, SystemClock},
@@ -21,24 +21,20 @@ use hook_http::server::{StallGuard, Upgraded, rate::AddressRate};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode},
 };
 use tracing::debug;
 
-use super::accept::{close_of, say_goodbye, speak};
+use super::{
+    accept::{close_of, leave, speak},
+    in_flight::InFlight,
+};
 
-/// So many frames of one client may be on their way into the log.
-const MOST_IN_FLIGHT: usize = 64;
 /// What names a delivery is not longer.
 const LONGEST_ID: usize = 256;
-/// A client that is told that its connection ends has so long to say that it has heard.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Who has opened the connection, and for what.
 pub(super) struct Sender {
@@ -90,56 +86,56 @@ struct Told<'a> {
 }
 
 type Socket = WebSocketStream<StallGuard<TcpStream>>;
-type Answers = FuturesOrdered<BoxFuture<'static, Message>>;
 
 impl Session {
-    /// Takes frames until the client leaves, breaks a rule, or `stop` comes; then answers those that it has begun.
+    /// Takes frames until the client leaves, breaks a rule, or `stop` comes; then finishes those that it has begun. A client
+    /// that closes in good order learns by our answer that they are stored.
     pub(super) async fn run(self, upgraded: Upgraded, stop: Stop) {
         let Upgraded { stream, unread } = upgraded;
         let mut socket = speak(stream, &unread, self.max_frame_bytes).await;
-        let mut answers = Answers::new();
-        let end = self.talk(&mut socket, &mut answers, stop).await;
+        let mut in_flight = InFlight::default();
+        let end = self.talk(&mut socket, &mut in_flight, stop).await;
         debug!(ingress_adapter = %self.adapter, source = %self.sender.source, peer = %self.sender.peer, ?end, "client leaves");
-        let Some((code, reason)) = end else { return };
-        while let Some(answer) = answers.next().await {
-            if socket.feed(answer).await.is_err() {
-                return;
-            }
+        let mut is_listening = end.is_some();
+        while let Some(answer) = in_flight.next().await {
+            is_listening = is_listening && socket.feed(answer).await.is_ok();
         }
-        let _ = timeout(GOODBYE, say_goodbye(&mut socket, code, Utf8Bytes::from_static(reason))).await;
+        leave(socket, end.map(|(code, reason)| (code, Utf8Bytes::from_static(reason)))).await;
     }
 
-    /// Why the connection is to be closed; `None` where it is closed already.
+    /// Why the connection is to be closed; `None` where the client has closed it, or is gone.
     async fn talk(
         &self,
         socket: &mut Socket,
-        answers: &mut Answers,
+        in_flight: &mut InFlight,
         mut stop: Stop,
     ) -> Option<(CloseCode, &'static str)> {
         let (mut heard_at, mut ping_at) = (Instant::now(), Instant::now() + self.ping_every);
         loop {
             tokio::select! {
                 () = &mut stop => return Some((CloseCode::Away, "the pipeline ends")),
-                message = socket.next(), if answers.len() < MOST_IN_FLIGHT => {
+                message = socket.next(), if in_flight.has_room() => {
                     heard_at = Instant::now();
                     match message {
-                        Some(Ok(Message::Text(text))) => answers.push_back(self.take(&text)),
+                        Some(Ok(Message::Text(text))) => in_flight.push(text.len(), self.take(&text)),
                         Some(Ok(Message::Binary(_))) => return Some((CloseCode::Unsupported, "events are text frames")),
+                        // The answer is written by now, but not sent: those of a client that does not read would pile up.
+                        Some(Ok(Message::Ping(_))) => socket.flush().await.ok()?,
                         Some(Ok(Message::Close(_))) | None => return None,
                         Some(Ok(_)) => {}
                         Some(Err(error)) => return close_of(&error),
                     }
                 }
-                Some(answer) = answers.next() => {
+                Some(answer) = in_flight.next() => {
                     socket.feed(answer).await.ok()?;
-                    while let Some(Some(answer)) = answers.next().now_or_never() {
+                    while let Some(answer) = in_flight.next_now() {
                         socket.feed(answer).await.ok()?;
                     }
                     socket.flush().await.ok()?;
                 }
                 () = tokio::time::sleep_until(ping_at) => {
                     ping_at = Instant::now() + self.ping_every;
-                    if heard_at.elapsed() > 2 * self.ping_every && answers.is_empty() {
+                    if heard_at.elapsed() > 2 * self.ping_every && in_flight.is_empty() {
                         return Some((CloseCode::Away, "no answer to pings"));
                     }
                     socket.send(Message::Ping(Bytes::new())).await.ok()?;
@@ -153,14 +149,14 @@ impl Session {
         let (id, event) = match self.read(text) {
             Ok(read) => read,
             Err((id, rejection)) => {
-                let told = tell(id.as_deref(), Err(&rejection));
+                let told = answer(id.as_deref(), Err(&rejection));
                 return Box::pin(std::future::ready(told));
             }
         };
         let inlet = Arc::clone(&self.inlet);
         Box::pin(async move {
-            let answer = inlet.accept(event).await;
-            tell(Some(&id), answer.as_ref())
+            let accepted = inlet.accept(event).await;
+            answer(Some(&id), accepted.as_ref())
         })
     }
 
@@ -209,7 +205,7 @@ impl Session {
     }
 }
 
-fn tell(id: Option<&str>, answer: Result<&Accepted, &Rejection>) -> Message {
+fn answer(id: Option<&str>, answer: Result<&Accepted, &Rejection>) -> Message {
     let nothing = Told { id, code: "", event_id: None, message: None, request_id: None, retry_after_ms: None };
     let told = match answer {
         Ok(Accepted::Stored(event)) => Told { code: "accepted", event_id: Some(event.id.to_string()), ..nothing },

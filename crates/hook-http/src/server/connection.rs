@@ -27,8 +27,9 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::timeout,
 };
 
@@ -43,14 +44,16 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 100;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long the connection of a refused request goes on taking what its client still sends. A socket that is closed over
-/// unread bytes is reset, and a reset can overtake the answer that says why.
+/// How long the connection of a refused request goes on taking what its client still sends.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Who is at the other end, and how long it may keep us waiting.
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) read_timeout: Duration,
+    /// Its place among the connections that speak HTTP. One that goes on with another protocol is counted by whoever asked for
+    /// that: clients that stay would otherwise keep out those that post.
+    pub(super) slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -92,6 +95,7 @@ impl Connection {
         let mut stream = io.into_inner();
         let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(upgrade) = upgrade.filter(|_| ended.is_ok()) {
+            drop(self.slot);
             return upgrade(Upgraded { stream, unread: read_buf }, stop).await;
         }
         let is_slow = ended.as_ref().is_err_and(hyper::Error::is_timeout);
@@ -100,7 +104,8 @@ impl Connection {
             let _ = stream.write_all(&answer::to_wire(&host.head_timed_out())).await;
         }
         let may_send_more = was_refused.load(Ordering::Relaxed) || (ended.is_err() && !was_idle);
-        close(stream.into_inner(), if may_send_more { LINGER } else { Duration::ZERO }).await;
+        let patience = if may_send_more { LINGER } else { Duration::ZERO };
+        let _ = timeout(patience, close(stream.into_inner())).await;
     }
 
     /// One time-out for a head and for the idle time before it: both are a client that holds a slot and sends nothing.
@@ -116,14 +121,11 @@ impl Connection {
     }
 }
 
-/// Says that nothing more comes, then takes what the client has sent and, for a while, what it still sends.
-async fn close(mut stream: TcpStream, patience: Duration) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let unread = async {
-        let mut scratch = vec![0; 4096];
+/// Says that nothing more comes, then takes what the client has sent and still sends, until it ends too or the caller has no
+/// more patience. A socket that is closed over unread bytes is reset, and a reset can overtake the answer that says why.
+pub async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut scratch = vec![0; 4096];
+    if stream.shutdown().await.is_ok() {
         while stream.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
-    };
-    let _ = timeout(patience, unread).await;
+    }
 }

@@ -31,7 +31,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// How long a request head may take to arrive.
     pub read_timeout: Duration,
-    /// How many connections are served at once.
+    /// How many connections speak HTTP at once.
     pub max_connections: usize,
 }
 
@@ -94,12 +94,9 @@ async fn serve_with(listener: TcpListener, front: Arc<Front>, limits: Limits, se
             Some(ended) = connections.join_next() => report(ended),
             accepted = accept(&listener, &slots) => match accepted {
                 Ok((stream, peer, slot)) => {
-                    let connection = Connection { peer, read_timeout: limits.read_timeout };
-                    let serving = connection.serve(stream, Arc::clone(&service), Arc::clone(&front), stop.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(slot);
-                    });
+                    let connection = Connection { peer, read_timeout: limits.read_timeout, slot };
+                    let (service, front) = (Arc::clone(&service), Arc::clone(&front));
+                    connections.spawn(connection.serve(stream, service, front, stop.clone()));
                 }
                 Err(error) => {
                     warn!(address = %front.address(), %error, "could not accept a connection");

@@ -18,6 +18,7 @@ pub mod rate;
 mod stall;
 pub mod token;
 
+pub use connection::close;
 pub use front::{Answer, Service, Takes, Upgrade, Upgraded};
 pub use listen::{Limits, MakeService, listen, serve};
 pub use stall::StallGuard;
