@@ -4,12 +4,14 @@
 //! | suite | of |
 //! |---|---|
 //! | [`mod@log_conformance`] | a log |
+//! | [`mod@ingress_conformance`] | a driver through which events come in |
 //! | [`mod@egress_conformance`] | a driver through which events go out |
 //!
 //! A dev-dependency only. What is wrong in a test panics, with a reason.
 
 pub mod egress_conformance;
 pub mod fake_inlet;
+pub mod ingress_conformance;
 pub mod log_conformance;
 mod manual_clock;
 mod memory_log;
