@@ -1,5 +1,7 @@
 //! What every command is given.
 
+use std::sync::Arc;
+
 use hook_core::{catalog::Catalog, problem::Problem};
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::{discovery::ContractText, exit::Exit, globals::Globals, output::Outpu
 /// What every command is given.
 pub struct Context {
     /// What this build can do.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// The flags that every command takes.
     pub globals: Globals,
     /// Where to write.

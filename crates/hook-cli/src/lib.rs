@@ -39,7 +39,7 @@ pub mod report;
 pub mod secretless;
 pub mod since;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};
 use hook_core::catalog::Catalog;
@@ -71,7 +71,7 @@ pub fn run(catalog: Catalog, arguments: impl IntoIterator<Item = OsString>) -> E
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             let output = Output::new(cli.globals.color, cli.globals.json);
-            let context = Context { catalog, globals: cli.globals, output };
+            let context = Context { catalog: Arc::new(catalog), globals: cli.globals, output };
             match commands::run(&context, &cli.command) {
                 Ok(()) => exit::OK.into(),
                 Err(exit) => exit.into(),

@@ -1,7 +1,9 @@
-//! The one place that writes to stdout and stderr. A reader that goes away is no panic and no failure.
+//! The one place that writes to stdout and stderr, or collects what would stand there. A reader that goes away is no panic
+//! and no failure.
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,12 +17,33 @@ use crate::exit::Exit;
 const HEADING: Style = Style::new().bold();
 
 /// Where a command writes: answers to stdout, everything else to stderr.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Output {
     is_json: bool,
     stdout_has_color: bool,
     stderr_has_color: bool,
     stderr_is_terminal: bool,
+    collected: Option<Collected>,
+}
+
+/// What a command has written to nobody's terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Collected(Arc<Mutex<Written>>);
+
+/// What a command has written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// To stdout.
+    pub answers: String,
+    /// To stderr.
+    pub notes: String,
+}
+
+impl Collected {
+    /// Takes what was written so far.
+    pub fn take(&self) -> Written {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Output {
@@ -31,7 +54,21 @@ impl Output {
             stdout_has_color: has_color(color, io::stdout().is_terminal()),
             stderr_has_color: has_color(color, io::stderr().is_terminal()),
             stderr_is_terminal: io::stderr().is_terminal(),
+            collected: None,
         }
+    }
+
+    /// Output for a program in this process, which gets it as it would have been written with `--json`.
+    pub fn collecting() -> (Self, Collected) {
+        let collected = Collected::default();
+        let output = Self {
+            is_json: true,
+            stdout_has_color: false,
+            stderr_has_color: false,
+            stderr_is_terminal: false,
+            collected: Some(collected.clone()),
+        };
+        (output, collected)
     }
 
     /// Whether the answer is for a program.
@@ -51,6 +88,10 @@ impl Output {
 
     /// Writes text to stdout as it is.
     pub fn text(&self, text: &str) -> Result<(), Exit> {
+        if let Some(collected) = &self.collected {
+            collected.0.lock().unwrap_or_else(PoisonError::into_inner).answers.push_str(text);
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| self.lost(&error))
     }
@@ -91,6 +132,12 @@ impl Output {
 
     /// Writes a line for people to stderr. Nothing can be done where that fails.
     pub fn note(&self, line: &str) {
+        if let Some(collected) = &self.collected {
+            let mut written = collected.0.lock().unwrap_or_else(PoisonError::into_inner);
+            written.notes.push_str(line);
+            written.notes.push('\n');
+            return;
+        }
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 

@@ -3,10 +3,12 @@
 //! | module | says |
 //! |---|---|
 //! | [`ingest`] | `mcp_ingest_exposed`: a tool whose calls are events |
+//! | [`stdio`] | tools for an agent that has started this process |
 //!
 //! The contract, the roles and the log are unknown here.
 
 pub mod ingest;
+pub mod stdio;
 
 use hook_core::{
     catalog::Entry,

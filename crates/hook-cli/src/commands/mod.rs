@@ -10,9 +10,12 @@ pub mod events;
 pub mod explain;
 pub mod infra;
 pub mod log;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod replay;
 pub mod run;
 pub mod send;
+pub mod status;
 pub mod test;
 
 use hook_contract::plan::Role;
@@ -37,6 +40,7 @@ pub enum Command {
     /// Run the role that delivers
     Smash(run::Arguments),
     Send(send::Arguments),
+    Status(status::Arguments),
     Events(events::Arguments),
     Explain(explain::Arguments),
     Dlq(dlq::Arguments),
@@ -44,6 +48,8 @@ pub enum Command {
     Cursors(cursors::Arguments),
     Log(log::Arguments),
     Infra(infra::Arguments),
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::Arguments),
     Config(config::Arguments),
     Test(test::Arguments),
     Debug(debug::Arguments),
@@ -59,6 +65,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Relay(arguments) => run::run_relay(context, arguments),
         Command::Smash(arguments) => run::run(context, arguments, &[Role::Smash]),
         Command::Send(arguments) => send::run(context, arguments),
+        Command::Status(arguments) => status::run(context, arguments),
         Command::Events(arguments) => events::run(context, arguments),
         Command::Explain(arguments) => explain::run(context, arguments),
         Command::Dlq(arguments) => dlq::run(context, arguments),
@@ -66,6 +73,8 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Cursors(arguments) => cursors::run(context, arguments),
         Command::Log(arguments) => log::run(context, arguments),
         Command::Infra(arguments) => infra::run(context, arguments),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(arguments) => mcp::run(context, arguments),
         Command::Test(arguments) => test::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Debug(arguments) => debug::run(context, arguments),

@@ -17,6 +17,8 @@ mod fetching;
 mod isolation;
 mod kill;
 mod lifecycle;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod migrate;
 mod operate;
 mod processes;

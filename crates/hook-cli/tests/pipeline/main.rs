@@ -10,6 +10,7 @@
 //! | [`log`] | `log stat`, `verify`, `repair`, `export` and `import` |
 //! | [`embedded`] | what is the embedded log's alone |
 //! | [`commands`] | `demo`, `send` and `test` |
+//! | `mcp` | events as calls of a tool; the pipeline for agents that operate it |
 //! | [`sockets`] | events over WebSocket, in and out |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
@@ -28,6 +29,8 @@ mod isolation;
 mod kill;
 mod lifecycle;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod questions;
 mod sockets;
 mod support;

@@ -41,7 +41,7 @@ struct Done<'a> {
 pub fn run(context: &Context, flag: &Flag, arguments: &Arguments) -> Result<(), Exit> {
     let directory = directory(context, flag)?;
     let refuse = |error| context.refuse(&[*pipeline::not_opened(&directory, &error)], None);
-    let prepared = Repair::prepare(&directory, &mut progress(context.output, "reading"));
+    let prepared = Repair::prepare(&directory, &mut progress(context.output.clone(), "reading"));
     context.output.progress("");
     let repair = prepared.map_err(refuse)?;
     let found = repair.report().clone();
@@ -57,7 +57,7 @@ pub fn run(context: &Context, flag: &Flag, arguments: &Arguments) -> Result<(), 
         }
         return Err(Exit::Damaged);
     }
-    let repaired = repair.apply(&mut progress(context.output, "reading again"));
+    let repaired = repair.apply(&mut progress(context.output.clone(), "reading again"));
     context.output.progress("");
     let repaired = repaired.map_err(refuse)?;
     say(context, &found, &repaired.files, &repaired.kept)?;

@@ -24,7 +24,7 @@ pub(super) struct Answer<'a> {
 /// Reads and says.
 pub fn run(context: &Context, flag: &Flag) -> Result<(), Exit> {
     let directory = directory(context, flag)?;
-    let verified = check::verify(&directory, &mut progress(context.output, "reading"));
+    let verified = check::verify(&directory, &mut progress(context.output.clone(), "reading"));
     context.output.progress("");
     let report = verified.map_err(|error| context.refuse(&[*pipeline::not_opened(&directory, &error)], None))?;
     let damaged = report.is_damaged();

@@ -1,0 +1,234 @@
+//! The tools, and the command line that each of them is.
+
+use std::ffi::OsString;
+
+use hook_mcp::stdio::Tool;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+/// An answer to an agent is not longer than this: it has to be read.
+const MOST_EVENTS: u32 = 100;
+const USUAL_EVENTS: u32 = 20;
+const LONGEST_ANSWER: usize = 1 << 20;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct One {
+    /// The id of the event (for `explain` also of a refused request).
+    id: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventFilter {
+    /// Only of this source.
+    source: Option<String>,
+    /// Only of types that match this pattern, such as `issues.*`.
+    event_type: Option<String>,
+    /// Only in topics that match this pattern.
+    topic: Option<String>,
+    /// Only since then: a time (RFC 3339), or a duration back from now, such as `1h`.
+    since: Option<String>,
+    /// At most so many, the newest: 20 unless said otherwise, and never more than 100.
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeadLetterFilter {
+    /// Only of destinations (`route/adapter`) that match this pattern.
+    destination: Option<String>,
+    /// Only failed since then: a time (RFC 3339), or a duration back from now, such as `1h`.
+    since: Option<String>,
+    /// At most so many, the newest: 20 unless said otherwise, and never more than 100.
+    limit: Option<u32>,
+}
+
+/// What an agent may ask for.
+pub(super) fn all() -> Vec<Tool> {
+    let tool = |name, title, about, input| Tool { name, title, about, input, writes: false };
+    vec![
+        tool(
+            "status",
+            "State of the pipeline",
+            "How the running pipeline is: whether it is ready and why not, what listens, and for each destination what was \
+             delivered, what waits and its last error.",
+            schema::<Nothing>(),
+        ),
+        tool(
+            "list_events",
+            "List events",
+            "The newest stored events without their payloads, with their place in the log.",
+            schema::<EventFilter>(),
+        ),
+        tool("show_event", "Show an event", "One event with its payload, and where it goes.", schema::<One>()),
+        tool(
+            "explain",
+            "Tell the story of an event",
+            "What happened to one event or refused request: each attempt at each destination, each error, and how it stands.",
+            schema::<One>(),
+        ),
+        tool(
+            "list_dead_letters",
+            "List dead letters",
+            "The newest events that a destination did not take, and why, without their payloads.",
+            schema::<DeadLetterFilter>(),
+        ),
+        tool("show_dead_letters", "Show dead letters", "The dead letters of one event, whole.", schema::<One>()),
+        Tool {
+            writes: true,
+            ..tool(
+                "replay_event",
+                "Deliver an event again",
+                "Delivers a stored event to all of its destinations again. It keeps its id; those that had it get it twice.",
+                schema::<One>(),
+            )
+        },
+    ]
+}
+
+/// A call of a tool.
+pub(super) enum Asked {
+    Status,
+    ListEvents(EventFilter),
+    ShowEvent(One),
+    Explain(One),
+    ListDeadLetters(DeadLetterFilter),
+    ShowDeadLetters(One),
+    ReplayEvent(One),
+}
+
+impl Asked {
+    /// Reads a call. What cannot be read is told so that an agent can mend it.
+    pub(super) fn read(name: &str, arguments: Map<String, Value>) -> Result<Self, String> {
+        match name {
+            "status" => read(arguments).map(|Nothing {}| Self::Status),
+            "list_events" => read(arguments).map(Self::ListEvents),
+            "show_event" => read(arguments).map(Self::ShowEvent),
+            "explain" => read(arguments).map(Self::Explain),
+            "list_dead_letters" => read(arguments).map(Self::ListDeadLetters),
+            "show_dead_letters" => read(arguments).map(Self::ShowDeadLetters),
+            "replay_event" => read(arguments).map(Self::ReplayEvent),
+            other => Err(format!("there is no tool `{other}`")),
+        }
+    }
+
+    /// The words of the command that it is. Values stand behind `=` or `--`, so that none is taken for a flag.
+    pub(super) fn line(&self) -> Vec<OsString> {
+        let words = match self {
+            Self::Status => vec!["status".to_owned()],
+            Self::ListEvents(filter) => events(filter),
+            Self::ListDeadLetters(filter) => dead_letters(filter),
+            Self::ShowEvent(one) => about_one(&["events", "show"], one),
+            Self::Explain(one) => about_one(&["explain"], one),
+            Self::ShowDeadLetters(one) => about_one(&["dlq", "show"], one),
+            Self::ReplayEvent(one) => about_one(&["replay"], one),
+        };
+        words.into_iter().map(OsString::from).collect()
+    }
+
+    /// What the command has written, as an object: the lines of a list are its `items`.
+    pub(super) fn answer(&self, written: &str) -> Result<Value, String> {
+        let is_list = matches!(self, Self::ListEvents(_) | Self::ListDeadLetters(_));
+        if !is_list && written.len() > LONGEST_ANSWER {
+            return Err(format!("the answer has {} bytes, which is too much for a conversation", written.len()));
+        }
+        let lines: Result<Vec<Value>, _> = written.lines().map(serde_json::from_str).collect();
+        let mut lines = lines.map_err(|error| format!("the answer is no JSON: {error}"))?;
+        if is_list {
+            lines.iter_mut().for_each(without_payload);
+        }
+        match self {
+            Self::ListEvents(_) | Self::ListDeadLetters(_) | Self::ShowDeadLetters(_) => Ok(json!({ "items": lines })),
+            Self::Status | Self::ShowEvent(_) | Self::Explain(_) | Self::ReplayEvent(_) => {
+                lines.pop().ok_or_else(|| "there is no answer".to_owned())
+            }
+        }
+    }
+}
+
+/// An event, or the one in a dead letter, without what its sender wrote.
+fn without_payload(item: &mut Value) {
+    for object in ["", "/envelope"] {
+        if let Some(Value::Object(fields)) = item.pointer_mut(object) {
+            fields.shift_remove("payload");
+        }
+    }
+}
+
+fn events(filter: &EventFilter) -> Vec<String> {
+    let EventFilter { source, event_type, topic, since, limit } = filter;
+    let flags = [("source", source), ("type", event_type), ("topic", topic), ("since", since)];
+    listed(&["events", "list"], flags, limit)
+}
+
+fn dead_letters(filter: &DeadLetterFilter) -> Vec<String> {
+    let DeadLetterFilter { destination, since, limit } = filter;
+    listed(&["dlq", "list"], [("destination", destination), ("since", since)], limit)
+}
+
+fn listed<const N: usize>(words: &[&str], flags: [(&str, &Option<String>); N], limit: &Option<u32>) -> Vec<String> {
+    let mut line: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    line.extend(flags.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    line.push(format!("--limit={}", limit.unwrap_or(USUAL_EVENTS).min(MOST_EVENTS)));
+    line
+}
+
+fn about_one(words: &[&str], one: &One) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).chain(["--".to_owned(), one.id.clone()]).collect()
+}
+
+fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| error.to_string())
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, arguments: Value) -> Result<Vec<String>, String> {
+        let Value::Object(arguments) = arguments else { panic!() };
+        let words = Asked::read(name, arguments)?.line();
+        Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn every_tool_is_a_command_and_its_values_are_no_flags() {
+        assert_eq!(line("status", json!({})).unwrap(), ["status"]);
+        assert_eq!(line("explain", json!({ "id": "--help" })).unwrap(), ["explain", "--", "--help"]);
+        let arguments = json!({ "source": "--force", "event_type": "issues.*", "since": null, "limit": 1000 });
+        let expected = ["events", "list", "--source=--force", "--type=issues.*", "--limit=100"];
+        assert_eq!(line("list_events", arguments).unwrap(), expected);
+        assert_eq!(line("list_dead_letters", json!({})).unwrap(), ["dlq", "list", "--limit=20"]);
+        for tool in all() {
+            let arguments = if tool.input["required"].is_array() { json!({ "id": "x" }) } else { json!({}) };
+            assert!(line(tool.name, arguments).is_ok(), "{}", tool.name);
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_list_are_items_without_payloads() {
+        let list = Asked::read("list_events", Map::new()).unwrap();
+        assert_eq!(list.answer("").unwrap(), json!({ "items": [] }));
+        let lines = "{\"id\":\"x\",\"payload\":{}}\n{\"envelope\":{\"id\":\"y\",\"payload\":{}}}\n";
+        assert_eq!(list.answer(lines).unwrap(), json!({ "items": [{ "id": "x" }, { "envelope": { "id": "y" } }] }));
+        assert_eq!(Asked::Status.answer("{\"ready\":true}\n").unwrap(), json!({ "ready": true }));
+        assert!(Asked::Status.answer("").is_err());
+    }
+
+    #[test]
+    fn an_argument_that_is_not_known_is_an_error() {
+        assert!(line("status", json!({ "x": 1 })).unwrap_err().contains('x'));
+        assert!(line("explain", json!({})).unwrap_err().contains("id"));
+        assert!(line("up", json!({})).unwrap_err().contains("no tool"));
+    }
+}

@@ -1,0 +1,210 @@
+//! Events as calls of a tool, and the pipeline's own tools.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+    sync::mpsc,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Contract, Home, Receiver, http::exchange, poll_until, sign, text};
+
+fn home(contract: Contract) -> Home {
+    let keys = "driver = \"mcp_ingest_exposed\"\ntransport_driver = \"http_sse\"\nbind = \"127.0.0.1:0\"\n\
+                auth_mode = \"bearer\"\ntoken_env = \"MCP_TOKEN\"\nmax_payload_bytes = 65536";
+    let sources = "[sources.orders]\nverifier = \"none\"\nallow_unverified = true\n";
+    let mut home = Home::new(&contract.ingress_adapter("mcp-in", keys).with(sources));
+    home.set("MCP_TOKEN", "canary-token");
+    home
+}
+
+/// Where the server of MCP listens.
+fn server(listeners: &Value) -> SocketAddr {
+    let all = listeners.as_array().unwrap();
+    text(all.iter().find(|listener| listener["adapter"] == "mcp-in").unwrap(), "/address").parse().unwrap()
+}
+
+/// What one call of the tool is answered; `None` where the process was killed meanwhile.
+fn hand_in(address: SocketAddr, number: u64) -> Option<Value> {
+    let arguments = json!({
+        "source": "orders",
+        "event_type": "order.paid",
+        "payload": { "n": number },
+        "metadata": { "delivery_id": format!("order-{number}") },
+    });
+    let params = json!({ "name": "serve_ingest_event", "arguments": arguments });
+    let body = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params }).to_string();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer canary-token\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = exchange(address, (head + &body).as_bytes()).ok()?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Some(answer.json()["result"]["structuredContent"].clone())
+}
+
+#[test]
+fn a_call_is_an_event_and_its_answer_says_where_it_is() {
+    let receiver = Receiver::start();
+    let home = home(Contract::new().http_output("service", &receiver, ""));
+    let pipeline = home.up();
+    let told = hand_in(server(&pipeline.ready["listeners"]), 1).unwrap();
+    assert_eq!((text(&told, "/status"), text(&told, "/source")), ("queued", "orders"));
+    assert_eq!((text(&told, "/event_type"), text(&told, "/kafka_topic")), ("order.paid", "webhooks.orders"));
+    let envelope = receiver.taken(text(&told, "/event_id")).json();
+    assert_eq!((text(&envelope, "/event_type"), text(&envelope, "/meta/ingress_adapter")), ("order.paid", "mcp-in"));
+    assert_eq!(envelope["payload"], json!({ "n": 1 }));
+    let again = hand_in(server(&pipeline.ready["listeners"]), 1).unwrap();
+    let (_, code) = crate::LOG.answer_to_a_copy();
+    assert_eq!(text(&again, "/status"), if code == "duplicate" { "duplicate" } else { "queued" });
+}
+
+#[test]
+fn every_call_that_was_answered_is_delivered_whatever_is_killed() {
+    const ROUNDS: u64 = 3;
+    const CLIENTS: u64 = 8;
+    let home = home(Contract::new().file_output("file", "events.jsonl"));
+    let mut accepted = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let pipeline = home.up_supervised();
+        let address = server(&pipeline.ready["listeners"]);
+        let (told, answers) = mpsc::sync_channel(1024);
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let told = told.clone();
+                std::thread::spawn(move || {
+                    let first = (round * CLIENTS + client) * 1_000_000;
+                    let calls = (first..).map_while(|number| Some((number, hand_in(address, number)?)));
+                    calls.for_each(|(number, answer)| {
+                        assert_eq!(answer["status"], "queued");
+                        told.send(number).unwrap();
+                    });
+                })
+            })
+            .collect();
+        drop(told);
+        // The others are in the middle of theirs.
+        accepted.extend(answers.iter().take(40));
+        pipeline.kill();
+        accepted.extend(answers.iter());
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    }
+    let _pipeline = home.up_supervised();
+    poll_until("everything that was answered is delivered", || {
+        let lines = home.untorn_lines_of("events.jsonl");
+        let delivered: BTreeSet<_> = lines.iter().map(|line| line["payload"]["n"].as_u64().unwrap()).collect();
+        accepted.is_subset(&delivered)
+    });
+    assert!(accepted.len() as u64 >= ROUNDS * 40);
+}
+
+/// An agent that has started `hook mcp`.
+struct Agent {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    asked: u64,
+}
+
+impl Agent {
+    fn start(home: &Home, flags: &str) -> Self {
+        let mut command = home.command(&format!("mcp {flags}"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut agent = Self { child, stdin, stdout, asked: 0 };
+        let client = json!({ "name": "test", "version": "1" });
+        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
+        assert_eq!(agent.ask("initialize", &params)["serverInfo"]["name"], "hook");
+        agent.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        agent
+    }
+
+    fn say(&mut self, message: &Value) {
+        writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.asked += 1;
+        self.say(&json!({ "jsonrpc": "2.0", "id": self.asked, "method": method, "params": params }));
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], self.asked, "{line}");
+        answer["result"].clone()
+    }
+
+    fn tools(&mut self) -> BTreeSet<String> {
+        let listed = self.ask("tools/list", &json!({}));
+        listed["tools"].as_array().unwrap().iter().map(|tool| text(tool, "/name").to_owned()).collect()
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> Value {
+        self.ask("tools/call", &json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// The answer of a call that is well.
+    fn answer(&mut self, tool: &str, arguments: &Value) -> Value {
+        let result = self.call(tool, arguments);
+        assert_eq!(result["isError"], json!(false), "{result}");
+        result["structuredContent"].clone()
+    }
+
+    /// Closes the conversation; how it ends then.
+    fn leave(mut self) -> i32 {
+        drop(self.stdin.take());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+#[test]
+fn an_agent_that_operates_the_pipeline_sees_what_people_see_and_changes_nothing() {
+    let receiver = Receiver::start();
+    let home = home(Contract::new().http_output("service", &receiver, ""));
+    let pipeline = home.up();
+    let id = pipeline.accept(&sign::issue(1, "delivery-1"));
+    receiver.taken(&id);
+    let mut agent = Agent::start(&home, "");
+    let read_only = ["explain", "list_dead_letters", "list_events", "show_dead_letters", "show_event", "status"];
+    assert_eq!(agent.tools(), read_only.map(str::to_owned).into());
+
+    assert_eq!(agent.answer("status", &json!({}))["ready"], true);
+    let listed = agent.answer("list_events", &json!({ "source": "github", "since": "1h", "limit": 5 }));
+    assert_eq!((text(&listed, "/items/0/id"), &listed["items"][0]["payload"]), (id.as_str(), &Value::Null));
+    assert_eq!(text(&agent.answer("show_event", &json!({ "id": id })), "/payload/action"), "opened");
+    poll_until("its story is told", || {
+        let story = agent.answer("explain", &json!({ "id": id }));
+        story["destinations"][0]["state"] == "delivered"
+    });
+    assert_eq!(agent.answer("list_dead_letters", &json!({})), json!({ "items": [] }));
+    for (tool, arguments, part) in [
+        ("explain", json!({ "id": "--help" }), "invalid value"),
+        ("explain", json!({}), "missing field `id`"),
+        ("list_events", json!({ "since": "soon" }), "invalid value"),
+        ("show_dead_letters", json!({ "id": id }), "has no dead letter"),
+    ] {
+        let result = agent.call(tool, &arguments);
+        let told = text(&result, "/content/0/text");
+        assert!(result["isError"] == json!(true) && told.contains(part), "{told}");
+    }
+    assert_eq!(agent.call("replay_event", &json!({ "id": id })), Value::Null, "it is an error of the protocol");
+    assert_eq!(agent.leave(), 0);
+    assert_eq!(receiver.deliveries().len(), 1);
+}
+
+#[test]
+fn an_agent_that_may_write_delivers_again() {
+    let receiver = Receiver::start();
+    let home = home(Contract::new().http_output("service", &receiver, ""));
+    let pipeline = home.up();
+    let id = pipeline.accept(&sign::issue(1, "delivery-1"));
+    receiver.taken(&id);
+    let mut agent = Agent::start(&home, "--allow-write");
+    assert!(agent.tools().contains("replay_event"));
+    agent.answer("replay_event", &json!({ "id": id }));
+    receiver.wait_for(2);
+    assert_eq!(agent.leave(), 0);
+}
