@@ -64,6 +64,24 @@ fn a_call_is_an_event_and_its_answer_says_where_it_is() {
 }
 
 #[test]
+fn neither_payload_nor_token_is_logged_however_much_is_asked_for() {
+    const PAYLOAD: u64 = 918_273_645_546_372;
+    let mut home = home(Contract::new().file_output("file", "events.jsonl"));
+    home.set("RUST_LOG", "trace,rmcp=trace");
+    let mut pipeline = home.up();
+    let address = server(&pipeline.ready["listeners"]);
+    assert_eq!(hand_in(address, PAYLOAD).unwrap()["status"], "queued");
+    poll_until("it is delivered", || home.lines_of("events.jsonl").len() == 1);
+    assert!(pipeline.terminate().success());
+    assert!(pipeline.logs().iter().any(|line| line["level"] == "TRACE"), "the search had logs to look at");
+    for canary in ["canary-token", &PAYLOAD.to_string()] {
+        let logged = pipeline.stderr();
+        let line = logged.lines().find(|line| line.contains(canary));
+        assert!(line.is_none(), "{canary}: {line:?}");
+    }
+}
+
+#[test]
 fn every_call_that_was_answered_is_delivered_whatever_is_killed() {
     const ROUNDS: u64 = 3;
     const CLIENTS: u64 = 8;

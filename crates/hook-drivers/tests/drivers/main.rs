@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod conformance;
+mod conformance_in;
 mod http_in;
 mod http_out;
 mod openclaw;
