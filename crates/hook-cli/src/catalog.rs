@@ -3,7 +3,7 @@
 use hook_core::catalog::{Catalog, PlannedDriver};
 
 /// Drivers that contracts may name and this build does not have yet.
-const PLANNED: &[(&str, &[&str])] = &[("smash", &["mcp_tool_output", "websocket_server_output"])];
+const PLANNED: &[(&str, &[&str])] = &[("smash", &["mcp_tool_output"])];
 
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {

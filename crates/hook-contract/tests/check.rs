@@ -548,6 +548,19 @@ fn adapters_share_an_address_where_no_path_belongs_to_both() {
 }
 
 #[test]
+fn an_address_to_which_destinations_connect_is_shared_with_nobody() {
+    let found = |bind: &str| {
+        let stream = format!("driver = \"websocket_server_output\"\nbind = \"{bind}\"");
+        lines(&checked(&VALID.replace("driver = \"file_output\"\npath = \"events.jsonl\"", &stream)).problems)
+    };
+    assert_eq!(found("127.0.0.1:8090"), "");
+    assert_eq!(
+        found("127.0.0.1:8080"),
+        "21:8 HOOK0118 error ingress adapter `http-in` and egress adapter `file-out` both listen on 127.0.0.1:8080 | an address to which destinations connect is shared with nobody: give one of them another port"
+    );
+}
+
+#[test]
 fn addresses_that_cannot_be_shared_are_problems() {
     let found = |first: &str, second: &str| listening(first, second).0;
     let bind = "bind = \"127.0.0.1:8080\"";

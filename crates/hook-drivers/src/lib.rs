@@ -24,5 +24,6 @@ pub fn egress() -> Vec<Entry<dyn EgressDriver>> {
         Entry::of::<http::output::HttpOutput>(),
         Entry::of::<openclaw::output::OpenClawOutput>(),
         Entry::of::<websocket::client_output::WebSocketClientOutput>(),
+        Entry::of::<websocket::server_output::WebSocketServerOutput>(),
     ]
 }

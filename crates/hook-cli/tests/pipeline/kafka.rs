@@ -24,6 +24,7 @@ mod operate;
 mod processes;
 mod questions;
 mod sockets;
+mod streams;
 #[allow(dead_code, reason = "the suite of the embedded log uses all of it")]
 mod support;
 

@@ -12,6 +12,7 @@
 //! | [`commands`] | `demo`, `send` and `test` |
 //! | `mcp` | events as calls of a tool; the pipeline for agents that operate it |
 //! | [`sockets`] | events over WebSocket, in and out |
+//! | [`streams`] | events to clients that connect to us |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
 //! | [`isolation`] | a bad destination is nobody else's problem |
@@ -33,6 +34,7 @@ mod log;
 mod mcp;
 mod questions;
 mod sockets;
+mod streams;
 mod support;
 
 /// What the pipelines run on.

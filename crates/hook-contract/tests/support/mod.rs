@@ -246,6 +246,36 @@ struct FileSettings {
 
 kind!(File, "file_output", FileSettings, dyn EgressDriver, |_| Ok(Arc::new(Nowhere)));
 
+/// Clients come to it.
+struct Somewhere(SocketAddr);
+
+impl EgressDriver for Somewhere {
+    fn deliver<'a>(&'a self, _: Delivery<'a>) -> BoxFuture<'a, Outcome> {
+        unreachable!("a check delivers nothing")
+    }
+    fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
+        unreachable!("a check of a contract asks nobody")
+    }
+    fn claims(&self) -> Vec<AddressClaim> {
+        vec![AddressClaim { address: Some(self.0), path: "/events".into() }]
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct StreamSettings {
+    bind: SocketAddr,
+    path: Option<String>,
+    auth_mode: Option<String>,
+    max_clients: Option<u32>,
+    queue_depth_per_client: Option<u32>,
+    send_timeout_ms: Option<u32>,
+    allowed_origins: Option<Vec<String>>,
+}
+
+kind!(Stream, "websocket_server_output", StreamSettings, dyn EgressDriver, |settings| {
+    Ok(Arc::new(Somewhere(settings.bind)))
+});
+
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct KafkaSettings {
     topic: String,
@@ -394,7 +424,13 @@ pub(crate) fn catalog() -> Catalog {
     let source = |name, secret_env| BuiltinSource { name, verifier: name, secret_env };
     Catalog {
         ingress: vec![Entry::of::<Webhook>(), Entry::of::<KafkaIn>(), Entry::of::<Socket>()],
-        egress: vec![Entry::of::<OpenClaw>(), Entry::of::<Http>(), Entry::of::<File>(), Entry::of::<KafkaOut>()],
+        egress: vec![
+            Entry::of::<OpenClaw>(),
+            Entry::of::<Http>(),
+            Entry::of::<File>(),
+            Entry::of::<KafkaOut>(),
+            Entry::of::<Stream>(),
+        ],
         verifiers: vec![
             Entry::of::<GitHub>(),
             Entry::of::<Linear>(),

@@ -40,6 +40,11 @@ impl PathTemplate {
     }
 }
 
+/// Whether a text is the path of a URL.
+pub(crate) fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(is_path_byte)
+}
+
 /// RFC 3986, section 3.3: `pchar` and `/`.
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte)

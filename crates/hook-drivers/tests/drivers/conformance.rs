@@ -11,6 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use hook_core::{
     BoxFuture,
     event::EventId,
+    outcome::Outcome,
     ports::egress::{EgressDriver, Host},
     secret::Secrets,
     stop::Stop,
@@ -32,7 +33,10 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::receiver::{driver, read_request, secrets};
+use crate::{
+    receiver::{deliver, driver, event, read_request, secrets},
+    websocket_server::{Client, Running},
+};
 
 /// The id and the payload of an envelope.
 fn received(envelope: &[u8]) -> Received {
@@ -241,6 +245,59 @@ impl EgressFixture for Disk {
             text.lines().map(|line| received(line.as_bytes())).collect()
         })
     }
+}
+
+/// A client of a driver that listens. It is there before the driver is asked, and reads what it is sent.
+struct Listening {
+    running: Running,
+    client: tokio::sync::Mutex<(Client, Vec<Received>)>,
+}
+
+impl Listening {
+    async fn start() -> Self {
+        let running = Running::start(json!({ "auth_mode": "bearer", "token_env": "TOKEN" })).await;
+        let client = running.client("").await;
+        Self { running, client: tokio::sync::Mutex::new((client, Vec::new())) }
+    }
+}
+
+impl EgressFixture for Listening {
+    fn driver(&self) -> Arc<dyn EgressDriver> {
+        Arc::clone(&self.running.driver)
+    }
+
+    fn secrets(&self) -> Secrets {
+        secrets(&[("TOKEN", "canary-token")])
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
+        Box::pin(async move { behaviour == Behaviour::Well })
+    }
+
+    fn can_fail(&self) -> bool {
+        false
+    }
+
+    fn received(&self) -> BoxFuture<'_, Vec<Received>> {
+        Box::pin(async {
+            let last = event("{}");
+            let delivered = deliver(&*self.running.driver, &last, &self.secrets()).await;
+            assert!(matches!(delivered, Outcome::Delivered { .. }));
+            let (client, all) = &mut *self.client.lock().await;
+            loop {
+                let next = received(client.next().await.unwrap().as_bytes());
+                if next.id == last.header.id {
+                    return all.clone();
+                }
+                all.push(next);
+            }
+        })
+    }
+}
+
+mod websocket_server_output {
+    use super::Listening;
+    hook_testkit::egress_conformance!(Listening::start().await);
 }
 
 mod websocket_client_output {

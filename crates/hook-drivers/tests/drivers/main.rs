@@ -12,4 +12,5 @@ mod receiver;
 mod websocket_abuse;
 mod websocket_in;
 mod websocket_out;
+mod websocket_server;
 mod wire;

@@ -106,11 +106,11 @@ impl Ours {
                 if !self.is_ordered {
                     // Of other partitions nobody knows what was delivered before it.
                     let only = behind(&records[last].position);
-                    scan = self.scan(from).await?;
-                    return Ok(Reading { passed: [only].into(), ahead: Vec::new(), ends, scan, history: self });
+                    let (passed, scan) = ([only].into(), Some(self.scan(from).await?));
+                    return Ok(Reading { passed, ahead: Vec::new(), ends, scan, history: self });
                 }
                 let ahead = records.split_off(seen);
-                return Ok(Reading { passed, ahead, ends, scan, history: self });
+                return Ok(Reading { passed, ahead, ends, scan: Some(scan), history: self });
             }
         }
     }
@@ -135,7 +135,7 @@ impl History for AdapterHistory {
             let reading = match begin {
                 Begin::After(mark) => history.after(mark).await?,
                 Begin::Earliest => {
-                    let scan = history.scan(From::Earliest).await?;
+                    let scan = Some(history.scan(From::Earliest).await?);
                     let (passed, ends) = (BTreeMap::new(), BTreeMap::new());
                     Reading { passed, ahead: Vec::new(), ends, scan, history }
                 }
@@ -148,7 +148,8 @@ impl History for AdapterHistory {
 /// A reading under way.
 struct Reading {
     history: Arc<Ours>,
-    scan: Box<dyn Scan>,
+    /// `None` at its end: a reading that rests costs nothing.
+    scan: Option<Box<dyn Scan>>,
     /// Read already, and not looked at.
     ahead: Vec<Record>,
     /// The next offset in each partition that it has come to.
@@ -170,13 +171,15 @@ impl Reading {
 impl Past for Reading {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Kept>>, LogError>> {
         Box::pin(async move {
-            if self.ahead.is_empty() {
-                self.ahead = self.scan.next(READ).await?;
+            if let Some(scan) = self.scan.as_mut().filter(|_| self.ahead.is_empty()) {
+                self.ahead = scan.next(READ).await?;
             }
             let records = std::mem::take(&mut self.ahead);
-            let is_at_end = records.is_empty();
-            let kept = records.iter().flat_map(|record| self.take(record)).collect();
-            Ok((!is_at_end).then_some(kept))
+            if records.is_empty() {
+                self.scan = None;
+                return Ok(None);
+            }
+            Ok(Some(records.iter().flat_map(|record| self.take(record)).collect()))
         })
     }
 
@@ -192,7 +195,7 @@ impl Past for Reading {
         let starts = starts.into_iter().map(|((topic, partition), offset)| Position { topic, partition, offset });
         let starts = starts.collect();
         Box::pin(async move {
-            self.scan = blocking(move || log.scan_from(topics, starts)).await?;
+            self.scan = Some(blocking(move || log.scan_from(topics, starts)).await?);
             Ok(())
         })
     }
