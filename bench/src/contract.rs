@@ -35,9 +35,19 @@ pub fn contract(destinations: &[Destination], sections: &str) -> String {
         // Writing into a string cannot fail.
         let _ = writeln!(adapters, "{adapter}url = \"http://{address}/\"\n{settings}");
     }
-    let list = |each: &dyn Fn(&Destination) -> String| destinations.iter().map(each).collect::<Vec<_>>().join(", ");
-    let active = list(&|destination| format!("\"{}\"", destination.id));
-    let targets = list(&|destination| format!("{{ adapter_id = \"{}\" }}", destination.id));
+    let ids: Vec<&str> = destinations.iter().map(|destination| destination.id.as_str()).collect();
+    with_adapters(&adapters, &ids, sections)
+}
+
+/// A contract whose only destination, `stream`, has these keys.
+pub fn streaming(keys: &str) -> String {
+    with_adapters(&format!("[[smash.egress_adapters]]\nid = \"stream\"\n{keys}\n"), &["stream"], "")
+}
+
+fn with_adapters(adapters: &str, ids: &[&str], sections: &str) -> String {
+    let list = |each: &dyn Fn(&&str) -> String| ids.iter().map(each).collect::<Vec<_>>().join(", ");
+    let active = list(&|id| format!("\"{id}\""));
+    let targets = list(&|id| format!("{{ adapter_id = \"{id}\" }}"));
     format!(
         r#"
 [app]

@@ -14,7 +14,7 @@ use hook_bench::error::Error;
 use serde::Serialize;
 
 use crate::{
-    cases::{isolation, kafka, options::Common, outage, poison, scaling},
+    cases::{broadcast, isolation, kafka, options::Common, outage, poison, scaling},
     machine::Machine,
     report::Report,
 };
@@ -43,6 +43,8 @@ enum Case {
     Outage(outage::Options),
     /// What do poisoned keys cost the others?
     Poison(poison::Options),
+    /// How late are events at hundreds of WebSocket clients, some of which do not read?
+    Broadcast(broadcast::Options),
     /// The log on Kafka: its part of a bare producer's speed, and memory with twenty destinations; starts a broker
     Kafka(kafka::Options),
     /// Every measurement but the isolation and Kafka: the table, scaling, outage, poison; half an hour
@@ -80,6 +82,10 @@ fn main() -> ExitCode {
         }),
         Case::Poison(options) => run(async {
             let found = poison::measure(&options).await?;
+            show_one(&options.common, &found, &found.to_markdown())
+        }),
+        Case::Broadcast(options) => run(async {
+            let found = broadcast::measure(&options).await?;
             show_one(&options.common, &found, &found.to_markdown())
         }),
         Case::Kafka(options) => run(async {

@@ -132,8 +132,14 @@ impl Home {
         let ready: Ready =
             serde_json::from_str(&line).map_err(|_| Error::NotReady(format!("it said `{}`", line.trim())))?;
         let id = child.id().ok_or_else(|| Error::NotReady("it has ended".to_owned()))?;
-        let address = ready.listeners.first().map(|listener| listener.address);
-        Ok(Pipeline { address, admin: ready.admin, ready_after, process: Process::new(id), child, stdout })
+        Ok(Pipeline {
+            listeners: ready.listeners,
+            admin: ready.admin,
+            ready_after,
+            process: Process::new(id),
+            child,
+            stdout,
+        })
     }
 }
 
@@ -155,15 +161,16 @@ struct Ready {
     admin: SocketAddr,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Listener {
+    adapter: String,
     address: SocketAddr,
 }
 
 /// A running `hook`. Killed when it is dropped.
 #[derive(Debug)]
 pub struct Pipeline {
-    address: Option<SocketAddr>,
+    listeners: Vec<Listener>,
     /// The admin address.
     pub admin: SocketAddr,
     /// From the start of the process to its ready line.
@@ -177,7 +184,15 @@ pub struct Pipeline {
 impl Pipeline {
     /// Where webhooks are posted to.
     pub fn address(&self) -> Result<SocketAddr, Error> {
-        self.address.ok_or_else(|| Error::Unexpected("a pipeline that takes nothing in was sent something".to_owned()))
+        let first = self.listeners.first().map(|listener| listener.address);
+        first.ok_or_else(|| Error::Unexpected("a pipeline that takes nothing in was sent something".to_owned()))
+    }
+
+    /// Where that adapter listens.
+    pub fn address_of(&self, adapter: &str) -> Result<SocketAddr, Error> {
+        let found = self.listeners.iter().find(|listener| listener.adapter == adapter);
+        let address = found.map(|listener| listener.address);
+        address.ok_or_else(|| Error::Unexpected(format!("{adapter} listens nowhere")))
     }
 
     /// Ends it as a failing machine would: SIGKILL.

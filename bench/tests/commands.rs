@@ -50,6 +50,15 @@ fn ingest_is_compared_with_the_echo_of_the_same_round() {
 }
 
 #[test]
+fn every_client_of_a_broadcast_gets_every_event_in_one_order() {
+    let report = measure(&["broadcast", "--clients", "20", "--stalled", "0"]);
+    // Twenty events a second for three seconds, at twenty clients.
+    let latencies = number(&report, "/run/latency/count");
+    assert!((1000.0..=1220.0).contains(&latencies), "{latencies}");
+    assert!(number(&report, "/run/latency/p99_ms") > 0.0);
+}
+
+#[test]
 fn an_unusable_directory_is_said() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hook-bench"));
     let output = command.args(["fsync", "--quick", "--dir", "/dev/null/none"]).output().unwrap();

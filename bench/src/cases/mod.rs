@@ -1,6 +1,7 @@
 //! One file for each thing that is measured.
 
 pub(crate) mod backlog;
+pub(crate) mod broadcast;
 pub(crate) mod echo;
 pub(crate) mod end_to_end;
 pub(crate) mod fsync;
