@@ -33,6 +33,17 @@ test-kafka:
     env "${reached[@]}" cargo test --workspace --test 'kafka_*' --test 'adapters*' -- --ignored
     env "${reached[@]}" cargo test -p hook-cli --test pipeline-kafka -- --test-threads 4
 
+# The adapters, over TLS and SASL, with the system's OpenSSL: its headers are needed.
+test-kafka-tls:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    trap 'scripts/services down kafka --name tests-tls' EXIT
+    scripts/services up kafka --name tests-tls --mtls --sasl all
+    for listener in ssl mtls sasl_ssl; do
+        mapfile -t reached < <(scripts/services env kafka --name tests-tls --listener "$listener")
+        env "${reached[@]}" cargo test -p hook-kafka --features tls --test 'adapters*' -- --ignored
+    done
+
 # What CI does, in the same order. Run it before a change is proposed.
 check:
     .ci/run

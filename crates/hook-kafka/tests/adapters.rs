@@ -5,7 +5,7 @@ mod adapter;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use adapter::{Topic, event, read_all};
+use adapter::{Topic, event, reached, read_all};
 use hook_core::{
     BoxFuture,
     envelope::{Envelope, Layout},
@@ -23,14 +23,11 @@ fn output(settings: Value) -> Arc<dyn EgressDriver> {
 }
 
 fn to(brokers: &str, topic: &str) -> Value {
-    json!({
-        "topic": topic,
-        "key_mode": "ordering_key",
-        "brokers": brokers,
-        "security_protocol": "plaintext",
-        "allow_plaintext": true,
-        "timeout_seconds": 5,
-    })
+    let mut settings = reached::settings(brokers);
+    settings["topic"] = json!(topic);
+    settings["key_mode"] = json!("ordering_key");
+    settings["timeout_seconds"] = json!(5);
+    settings
 }
 
 fn with(mut settings: Value, key: &str, value: Value) -> Value {
@@ -39,8 +36,7 @@ fn with(mut settings: Value, key: &str, value: Value) -> Value {
 }
 
 async fn deliver(driver: &Arc<dyn EgressDriver>, envelope: &Envelope) -> Outcome {
-    let secrets: Secrets = Arc::new(BTreeMap::new());
-    driver.deliver(Delivery { envelope, attempt: 1, secrets: &secrets, place: None }).await
+    driver.deliver(Delivery { envelope, attempt: 1, secrets: &reached::secrets(), place: None }).await
 }
 
 #[track_caller]
@@ -64,7 +60,7 @@ impl EgressFixture for Cluster {
     }
 
     fn secrets(&self) -> Secrets {
-        Arc::new(BTreeMap::new())
+        reached::secrets()
     }
 
     fn behave(&self, behaviour: Behaviour) -> BoxFuture<'_, bool> {
@@ -133,8 +129,7 @@ async fn what_a_cluster_refuses_has_its_class() {
     assert!(matches!(deliver(&driver, &event(b"{}")).await, Outcome::Delivered { .. }), "the next one passes");
     let nowhere = output(to(&topic.brokers, &format!("{}-missing", topic.name)));
     failed(deliver(&nowhere, &event(b"{}")).await, FailureClass::Misconfigured, "does not exist");
-    let secrets: Secrets = Arc::new(BTreeMap::new());
-    driver.check(&secrets).await.unwrap();
+    driver.check(&reached::secrets()).await.unwrap();
 }
 
 #[tokio::test]
@@ -160,8 +155,7 @@ async fn an_attempt_at_nobody_ends_in_time_and_spends_nothing() {
     let began = Instant::now();
     failed(deliver(&driver, &event(b"{}")).await, FailureClass::Unreachable, "no broker answers");
     assert!(began.elapsed().as_secs() < 6, "{:?}", began.elapsed());
-    let secrets: Secrets = Arc::new(BTreeMap::new());
-    let Err(CheckError::Unreachable(error)) = driver.check(&secrets).await else { panic!() };
+    let Err(CheckError::Unreachable(error)) = driver.check(&reached::secrets()).await else { panic!() };
     assert!(error.contains(&free.to_string()), "{error}");
 }
 
@@ -169,6 +163,7 @@ async fn an_attempt_at_nobody_ends_in_time_and_spends_nothing() {
 async fn a_secret_that_is_not_set_is_the_operators_to_mend() {
     let sasl = json!({ "mechanism": "PLAIN", "username_env": "USER_OF", "password_env": "PASSWORD_OF" });
     let settings = with(with(to("127.0.0.1:1", "orders"), "security_protocol", json!("sasl_plaintext")), "sasl", sasl);
+    let settings = with(settings, "allow_plaintext", json!(true));
     let driver = output(settings);
     failed(deliver(&driver, &event(b"{}")).await, FailureClass::Misconfigured, "USER_OF is not set");
     let secrets: Secrets = Arc::new(BTreeMap::from([(EnvName::new("USER_OF").unwrap(), Secret::new(*b"canary"))]));

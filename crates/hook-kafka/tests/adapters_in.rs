@@ -4,16 +4,15 @@
 mod adapter;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use adapter::{Topic, inlet::Inlets, pause};
+use adapter::{Topic, inlet::Inlets, pause, reached};
 use hook_core::{
     names::AdapterId,
-    ports::ingress::{Doors, Inlet, Opening, Trouble},
-    secret::Secrets,
+    ports::ingress::{Behind, Doors, IngressDriver, Inlet, Opening, Trouble},
     stop::Stop,
 };
 use hook_kafka::adapters;
@@ -24,6 +23,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 struct Member {
     inlet: Arc<Inlets>,
     trouble: Trouble,
+    behind: Behind,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<()>,
 }
@@ -35,17 +35,16 @@ impl Member {
             // The first test of a file begins, and the others have it too.
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
-        let driver = adapters::ingress().remove(0).build(settings).ok().unwrap().driver;
-        let secrets: Secrets = Arc::new(BTreeMap::new());
+        let (driver, secrets) = (input(settings), reached::secrets());
         let (adapter, doors) = (AdapterId::new("orders-in").unwrap(), Doors::default());
         let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
         let listener = driver.listen(opening).await.unwrap();
         assert!(listener.address().is_none() && listener.upstream().is_some());
-        let trouble = listener.trouble();
+        let (trouble, behind) = (listener.trouble(), listener.behind());
         let (stop, stopped) = oneshot::channel::<()>();
         let given: Arc<dyn Inlet> = Arc::clone(inlet) as _;
         let ended = tokio::spawn(listener.run(given, Stop::when(async move { drop(stopped.await) })));
-        Self { inlet: Arc::clone(inlet), trouble, stop: Some(stop), ended }
+        Self { inlet: Arc::clone(inlet), trouble, behind, stop: Some(stop), ended }
     }
 
     async fn stop(mut self) {
@@ -53,21 +52,30 @@ impl Member {
         self.ended.await.unwrap();
     }
 
+    async fn until_behind(&self, count: u64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.behind.get() != Some(count) {
+            assert!(Instant::now() < deadline, "{:?} where {count} is right", self.behind.get());
+            pause(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn until_taken(&self, count: usize) {
         self.inlet.until(&format!("{count} events"), |inlet| inlet.taken() >= count).await;
     }
 }
 
+fn input(settings: Value) -> Arc<dyn IngressDriver> {
+    adapters::ingress().remove(0).build(settings).ok().unwrap().driver
+}
+
 fn from(topic: &Topic) -> Value {
-    json!({
-        "topics": [topic.name],
-        "group_id": format!("{}-group", topic.name),
-        "event_type": "order",
-        "source": "orders",
-        "brokers": topic.brokers,
-        "security_protocol": "plaintext",
-        "allow_plaintext": true,
-    })
+    let mut settings = reached::settings(&topic.brokers);
+    settings["topics"] = json!([topic.name]);
+    settings["group_id"] = json!(format!("{}-group", topic.name));
+    settings["event_type"] = json!("order");
+    settings["source"] = json!("orders");
+    settings
 }
 
 fn with(mut settings: Value, key: &str, value: Value) -> Value {
@@ -133,6 +141,7 @@ async fn nothing_is_committed_while_the_log_is_away_and_everything_comes_in_when
     inlet.go_away(true);
     let member = Member::start(with(from(&topic), "max_in_flight", json!(5)), &inlet).await;
     inlet.until("the first refusals", |inlet| inlet.refusals.lock().unwrap().len() >= 3).await;
+    member.until_behind(50).await;
     pause(Duration::from_secs(3)).await;
     assert_eq!(topic.committed().await, 0);
     let asked = inlet.refusals.lock().unwrap().len();
@@ -141,6 +150,7 @@ async fn nothing_is_committed_while_the_log_is_away_and_everything_comes_in_when
     member.until_taken(50).await;
     assert_eq!(inlet.bodies(), (0..50).map(|number| format!("{{\"n\":{number}}}")).collect::<Vec<_>>());
     until_committed(&topic, 50).await;
+    member.until_behind(0).await;
     member.stop().await;
 }
 
@@ -196,6 +206,23 @@ async fn two_members_share_the_partitions_and_nothing_is_left_out_when_one_comes
     until_committed(&topic, i64::try_from(RECORDS).unwrap()).await;
     assert_eq!(one.taken() + two.taken(), RECORDS, "who goes in good order leaves nothing to be taken twice");
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: scripts/services up kafka"]
+async fn a_check_tells_whether_there_is_something_to_fetch_and_fetches_nothing() {
+    let mut topic = Topic::make(&[]).await;
+    topic.produce(None, "{}", &[]);
+    let check =
+        async |topic: &Topic| input(from(topic)).check(&reached::secrets()).await.map_err(|error| error.to_string());
+    assert_eq!(check(&topic).await, Ok(()));
+    assert_eq!(topic.committed().await, 0);
+    topic.name.push_str("-missing");
+    let error = check(&topic).await.unwrap_err();
+    assert!(error.contains("does not exist"), "{error}");
+    let nowhere = Topic { brokers: "127.0.0.1:1".into(), name: "orders".into(), producer: std::sync::OnceLock::new() };
+    let error = check(&nowhere).await.unwrap_err();
+    assert!(error.contains("127.0.0.1:1: no broker answers"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,6 +73,7 @@ pub struct Metrics {
     deduplication_since: Gauge,
     log_bytes: Gauge,
     cursor_lag: Family<CursorDestination, Gauge>,
+    upstream_lag: Family<Adapter, Gauge>,
 }
 
 fn latency() -> Histogram {
@@ -114,6 +115,7 @@ impl Metrics {
             deduplication_since: Gauge::default(),
             log_bytes: Gauge::default(),
             cursor_lag: Family::default(),
+            upstream_lag: Family::default(),
         };
         metrics.register();
         metrics
@@ -187,6 +189,11 @@ impl Metrics {
             "cursor_lag",
             "Records that a cursor of the contract has not done, whoever reads with it",
             self.cursor_lag.clone(),
+        );
+        to.register(
+            "serve_upstream_lag",
+            "Messages that wait where an adapter fetches events from, whoever fetches them",
+            self.upstream_lag.clone(),
         );
     }
 
@@ -289,6 +296,10 @@ impl Metrics {
     pub(crate) fn lag(&self, lag: &Lag) {
         let labels = CursorDestination { cursor: lag.cursor.to_string(), destination: lag.destination.clone() };
         self.cursor_lag.get_or_create(&labels).set(gauge(lag.behind));
+    }
+
+    pub(crate) fn upstream_lag(&self, adapter: &AdapterId, behind: u64) {
+        self.upstream_lag.get_or_create(&Adapter { adapter: adapter.to_string() }).set(gauge(behind));
     }
 
     /// Takes over what the log counts by itself.

@@ -9,7 +9,7 @@ use hook_core::{
     names::AdapterId,
     ports::{
         egress::{Audience, EgressDriver, Host},
-        ingress::{Doors, Inlet, ListenError, Listener, Opening, Trouble},
+        ingress::{Behind, Doors, Inlet, ListenError, Listener, Opening, Trouble},
         log::{Cursor, From, Log, LogError},
     },
     secret::Secrets,
@@ -97,6 +97,8 @@ pub struct Handle {
 struct Life {
     /// What keeps it from taking events.
     trouble: Trouble,
+    /// How much waits where it fetches from.
+    behind: Behind,
     /// Who is connected, where it is a destination.
     audience: Option<Audience>,
 }
@@ -185,6 +187,7 @@ impl Handle {
             if let Some(audience) = &life.audience {
                 self.metrics.audience(&listener.adapter, audience.get());
             }
+            life.behind.get().into_iter().for_each(|behind| self.metrics.upstream_lag(&listener.adapter, behind));
         }
         self.metrics.render()
     }
@@ -208,6 +211,7 @@ impl Handle {
             },
             trouble: life.trouble.get(),
             clients: life.audience.as_ref().map(Audience::get),
+            behind: life.behind.get(),
             ..listener.clone()
         });
         let listeners = listeners.collect();
@@ -311,9 +315,10 @@ impl Handle {
                 upstream: listener.upstream(),
                 state: ListenerState::Listening,
                 trouble: None,
+                behind: None,
                 clients: None,
             });
-            self.lives.push(Life { trouble: listener.trouble(), audience: None });
+            self.lives.push(Life { trouble: listener.trouble(), behind: listener.behind(), audience: None });
             listeners.push((adapter.id.clone(), listener));
         }
         Ok(listeners)
@@ -332,6 +337,7 @@ impl Handle {
                     upstream: None,
                     state: ListenerState::Listening,
                     trouble: None,
+                    behind: None,
                     clients: None,
                 });
                 self.lives.push(Life { audience: adapter.driver.audience(), ..Life::default() });

@@ -74,6 +74,9 @@ pub struct ListenerStatus {
     /// Where it fetches events from: `brokers`, `topics`, `group`; left out where it listens.
     #[serde(flatten)]
     pub upstream: Option<Upstream>,
+    /// How many messages wait there, whoever fetches them; left out where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
     /// How it is.
     pub state: ListenerState,
     /// Why nothing comes in, where that is not for it to decide.

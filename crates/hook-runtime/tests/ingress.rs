@@ -24,7 +24,7 @@ use hook_core::{
     payload::Payload,
     ports::{
         ingress::{
-            Accepted, AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Poison, Refused,
+            Accepted, AddressClaim, Behind, IngressDriver, Inlet, ListenError, Listener, Opening, Poison, Refused,
             RejectionKind, Trouble, Upstream,
         },
         log::{From, Log, TopicFilter},
@@ -43,6 +43,7 @@ struct Fetching {
     sources: Vec<SourceName>,
     inlet: Arc<Mutex<Option<Arc<dyn Inlet>>>>,
     trouble: Trouble,
+    behind: Behind,
 }
 
 impl IngressDriver for Fetching {
@@ -70,6 +71,10 @@ impl Listener for Fetching {
 
     fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+
+    fn behind(&self) -> Behind {
+        self.behind.clone()
     }
 
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {
@@ -332,9 +337,13 @@ async fn what_can_never_become_an_event_is_one_dead_letter_however_often_it_come
 async fn the_status_says_where_events_are_fetched_and_what_keeps_them_away() {
     let running = Running::start(Claim::default()).await;
     running.fetching.trouble.set(Some("no broker answers".into()));
+    running.fetching.behind.set(7);
     let shown = serde_json::to_value(running.handle.status()).unwrap();
     let listener = &shown["listeners"][0];
     assert_eq!(listener["topics"], serde_json::json!(["orders"]));
     assert_eq!((&listener["group"], &listener["trouble"]), (&"hook".into(), &"no broker answers".into()));
     assert!(listener.get("address").is_none());
+    assert_eq!(listener["behind"], 7);
+    let metrics = running.handle.render_metrics();
+    assert!(metrics.contains("serve_upstream_lag{adapter=\"orders-in\"} 7"), "{metrics}");
 }

@@ -131,6 +131,8 @@ fn a_record_that_is_no_event_is_a_dead_letter_and_the_next_one_comes_in() {
     let mut home = home(&self::contract(&topic), true);
     std::fs::write(home.path("contract.toml"), contract).unwrap();
     home.set("RUST_LOG", "info");
+    let checked = home.run("test env").ok().stdout;
+    assert!(checked.contains("orders-in") && checked.contains("could be fetched from"), "{checked}");
     let pipeline = home.up();
     let event = |number: u64, payload: &str| {
         format!(
@@ -154,6 +156,8 @@ fn a_record_that_is_no_event_is_a_dead_letter_and_the_next_one_comes_in() {
         "{letter}"
     );
     assert!(pipeline.metric("smash_dlq_total{topic=\"webhooks.dlq\"}") >= 1.0);
+    let lag = "serve_upstream_lag{adapter=\"orders-in\"} 0\n";
+    poll("nothing waits any more", || pipeline.page("/metrics").contains(lag).then_some(()));
     let status = pipeline.status();
     assert!(status.to_string().contains(&topic), "{status}");
     assert!(!pipeline.stderr().contains("canary"), "a payload is never logged");

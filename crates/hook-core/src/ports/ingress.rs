@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::egress::CheckError;
 use crate::{
     BoxFuture,
     event::{EventId, RawEvent, RequestId},
@@ -90,6 +91,11 @@ pub trait IngressDriver: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Asks whether events could be fetched now, without fetching any. Who listens has nobody to ask.
+    fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Opens the address, or takes its place on one that is open.
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>>;
 }
@@ -107,6 +113,11 @@ pub trait Listener: Send {
     /// Why nothing comes in, where that is not for it to decide; shared with whoever shows it while it runs.
     fn trouble(&self) -> Trouble {
         Trouble::default()
+    }
+
+    /// How much waits where it fetches events from; shared with whoever shows it while it runs.
+    fn behind(&self) -> Behind {
+        Behind::default()
     }
 
     /// Takes events until `stop`, then finishes what has begun and returns. Never panics on what a client sends.
@@ -137,6 +148,22 @@ impl Trouble {
     /// Says what is wrong, or that nothing is; gives back what was said before.
     pub fn set(&self, trouble: Option<String>) -> Option<String> {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), trouble)
+    }
+}
+
+/// How many messages wait where an adapter fetches from, as far as that is known. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Behind(Arc<Mutex<Option<u64>>>);
+
+impl Behind {
+    /// How many, when it was last known.
+    pub fn get(&self) -> Option<u64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many there are.
+    pub fn set(&self, messages: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages);
     }
 }
 

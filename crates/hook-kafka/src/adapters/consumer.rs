@@ -14,7 +14,7 @@ use hook_core::{
     BoxFuture,
     clock::SystemClock,
     names::AdapterId,
-    ports::ingress::{Inlet, Listener, Trouble, Upstream},
+    ports::ingress::{Behind, Inlet, Listener, Trouble, Upstream},
     secret::Secrets,
     stop::Stop,
 };
@@ -60,6 +60,7 @@ pub(super) struct Consumer {
     pub(super) mapping: Mapping,
     pub(super) secrets: Secrets,
     pub(super) trouble: Trouble,
+    pub(super) behind: Behind,
 }
 
 impl Consumer {
@@ -92,6 +93,10 @@ impl Listener for Consumer {
 
     fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+
+    fn behind(&self) -> Behind {
+        self.behind.clone()
     }
 
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {

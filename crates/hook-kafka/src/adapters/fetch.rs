@@ -23,6 +23,7 @@ use super::{
     consumer::{AGAIN_AFTER, Consumer, POLL, Running},
     incoming::{Arrived, Value},
     intake::{Intake, Partition},
+    lag,
     member::{MemberConsumer, RELEASE, Said},
     settle::Job,
 };
@@ -153,10 +154,14 @@ impl Fetching<'_> {
         Ok(())
     }
 
-    /// Asks the brokers whether what went wrong is over.
+    /// Asks the brokers how far the group is behind; where something went wrong, whether it is over.
     fn look(&self) {
-        let Running { consumer: Consumer { adapter, group, trouble, .. }, .. } = &**self.running;
+        let Running { consumer: Consumer { adapter, group, trouble, behind, .. }, .. } = &**self.running;
         if trouble.get().is_none() {
+            match lag::behind(self.consumer, &group.topics, PATIENCE) {
+                Ok(records) => behind.set(records),
+                Err(error) => debug!(ingress_adapter = %adapter, %error, "how far the group is behind is not known"),
+            }
             return;
         }
         let is_well = group.topics.iter().all(|topic| {

@@ -9,7 +9,11 @@ use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
     names::{EventType, SourceName, TopicName},
-    ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
+    ports::{
+        egress::CheckError,
+        ingress::{AddressClaim, Behind, IngressDriver, ListenError, Listener, Opening, Trouble},
+    },
+    secret::Secrets,
     selector::Selector,
 };
 use schemars::JsonSchema;
@@ -19,6 +23,7 @@ use super::{
     connection::{Brokers, Connection, Sasl, SecurityProtocol, Tls},
     consumer::{Consumer, Group},
     incoming::Mapping,
+    lag,
 };
 
 pub use super::incoming::{InputFormat, Word};
@@ -213,6 +218,16 @@ impl IngressDriver for KafkaIngress {
         self.sources.clone()
     }
 
+    fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
+        Box::pin(async move {
+            let known = self.connection.look_up(secrets).map_err(CheckError::MissingSecret)?;
+            let (settings, group) = (self.connection.settings(&known), self.group.clone());
+            let knocked = tokio::task::spawn_blocking(move || lag::knock(settings, &group)).await;
+            let knocked = knocked.unwrap_or_else(|error| Err(error.to_string()));
+            knocked.map_err(|reason| CheckError::Unreachable(format!("{}: {reason}", self.connection.address())))
+        })
+    }
+
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         Box::pin(async move {
             let known = self.connection.look_up(opening.secrets).map_err(ListenError::MissingSecret)?;
@@ -222,7 +237,8 @@ impl IngressDriver for KafkaIngress {
                 connection: self.connection.clone(),
                 mapping: self.mapping.clone(),
                 secrets: Arc::clone(opening.secrets),
-                trouble: hook_core::ports::ingress::Trouble::default(),
+                trouble: Trouble::default(),
+                behind: Behind::default(),
             };
             consumer.try_out(&known).map_err(|error| ListenError::Client {
                 address: self.connection.address(),
@@ -239,7 +255,6 @@ mod tests {
         catalog::{BuildError, Entry},
         names::AdapterId,
         ports::ingress::Doors,
-        secret::Secrets,
     };
     use serde_json::{Value, json};
 

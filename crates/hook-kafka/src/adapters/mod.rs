@@ -11,6 +11,7 @@
 //! | `intake` | what is on its way into the log, and what may be committed |
 //! | `consumer` | the consumer of one adapter |
 //! | `fetch`, `member` | its thread, and what that is called back with |
+//! | `lag` | how far its group is behind |
 //! | `settle` | what becomes of a record |
 //! | `classify` | what an error means |
 
@@ -21,6 +22,7 @@ mod fetch;
 mod incoming;
 pub mod ingress;
 mod intake;
+mod lag;
 mod member;
 pub mod output;
 mod record;

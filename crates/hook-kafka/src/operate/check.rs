@@ -347,7 +347,7 @@ fn remedy_of(code: RDKafkaErrorCode) -> &'static str {
 
 impl Witness {
     /// What says most about why nobody answers.
-    fn worst(&self) -> Option<(RDKafkaErrorCode, String)> {
+    pub(crate) fn worst(&self) -> Option<(RDKafkaErrorCode, String)> {
         let rank = |code: &RDKafkaErrorCode| match code {
             RDKafkaErrorCode::Authentication => 3,
             RDKafkaErrorCode::SSL => 2,

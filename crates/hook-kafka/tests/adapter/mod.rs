@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
 pub(crate) mod inlet;
+pub(crate) mod reached;
 
 use std::{
     collections::BTreeMap,
@@ -38,8 +39,7 @@ impl Topic {
         let brokers = std::env::var("KAFKA_BROKERS").unwrap_or_default();
         assert!(!brokers.is_empty(), "KAFKA_BROKERS names no broker: `just test-kafka`, or as CONTRIBUTING.md says");
         let name = format!("test-adapter-{}", uuid::Uuid::now_v7().simple());
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        let admin: AdminClient<DefaultClientContext> = reached::client(&brokers).create().unwrap();
         let topic = NewTopic::new(&name, 3, TopicReplication::Fixed(1));
         let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
@@ -76,8 +76,8 @@ impl Topic {
     }
 
     fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("linger.ms", "0").set("partitioner", "murmur2_random");
+        let mut config = reached::client(&self.brokers);
+        config.set("linger.ms", "0").set("partitioner", "murmur2_random");
         config
     }
 
@@ -140,8 +140,7 @@ pub(crate) struct Read {
 pub(crate) async fn read_all(topic: &Topic, count: usize) -> Vec<Read> {
     let (brokers, name) = (topic.brokers.clone(), topic.name.clone());
     tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
+        let consumer: BaseConsumer = reached::client(&brokers)
             // A group of its own each time, which has no offset yet.
             .set("group.id", format!("{name}-{}", uuid::Uuid::now_v7().simple()))
             .set("auto.offset.reset", "earliest")

@@ -9,7 +9,10 @@ use std::{
 
 use hook_admin::socket::Client;
 use hook_contract::plan::{Kafka, Plan, Role};
-use hook_core::secret::{SecretStore, Secrets};
+use hook_core::{
+    ports::egress::CheckError,
+    secret::{SecretStore, Secrets},
+};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -23,7 +26,7 @@ use crate::{
     secretless,
 };
 
-/// How long a destination may take to answer the knock.
+/// How long whoever an adapter speaks to may take to answer the knock.
 const KNOCK: Duration = Duration::from_secs(10);
 /// So many small writes are synced to see what the disk can do.
 const SYNCS: usize = 16;
@@ -31,7 +34,7 @@ const SYNCS: usize = 16;
 /// Is everything there that the contract needs to run here?
 ///
 /// Checks the contract, the environment, the log (the data directory, or what `hook infra broker check` looks at), the
-/// addresses and the destinations. Delivers nothing.
+/// addresses, the destinations, and what events are fetched from. Delivers and fetches nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -93,6 +96,10 @@ async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Resu
             checks.push(Check::new(format!("ingress adapter {}", adapter.id), result));
             continue;
         }
+        if adapter.driver.claims().is_empty() {
+            let result = knock(adapter.driver.check(&secrets)).await.map(|()| "could be fetched from".to_owned());
+            checks.push(Check::new(format!("ingress adapter {}", adapter.id), result));
+        }
         for address in adapter.driver.claims().into_iter().filter_map(|claim| claim.address) {
             let opened = TcpListener::bind(address).await;
             let result = match opened {
@@ -104,15 +111,18 @@ async fn check(context: &Context, arguments: &Arguments, loaded: Loaded) -> Resu
         }
     }
     for adapter in &plan.smash.adapters {
-        let checked = tokio::time::timeout(KNOCK, adapter.driver.check(&secrets)).await;
-        let result = match checked {
-            Ok(Ok(())) => Ok("could be delivered to".to_owned()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no answer in 10 s".to_owned()),
-        };
+        let result = knock(adapter.driver.check(&secrets)).await.map(|()| "could be delivered to".to_owned());
         checks.push(Check::new(format!("egress adapter {}", adapter.id), result));
     }
     Ok(checks)
+}
+
+/// Asks whom an adapter speaks to.
+async fn knock(check: impl Future<Output = Result<(), CheckError>>) -> Result<(), String> {
+    match tokio::time::timeout(KNOCK, check).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer in 10 s".to_owned()),
+    }
 }
 
 fn variables(plan: &Plan, secrets: &Arc<dyn SecretStore>) -> Vec<Check> {
