@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use kafka::parts_of;
-pub use kafka::{Brokers, KafkaSection, Properties, SaslMechanism, SaslSection, SecurityProtocol, TlsSection};
+pub use kafka::{Brokers, KafkaSection, Properties, SaslSection, SecurityProtocol, TlsSection};
 
 use crate::plan::{ValidationMode, WhenPinned};
 

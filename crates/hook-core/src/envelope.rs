@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     event::{EventId, TraceId},
     names::{AdapterId, EventType, SourceName, TopicName},
-    payload::Payload,
+    payload::{Payload, PayloadError},
     ports::log::{NewRecord, Record},
 };
 
@@ -163,6 +163,52 @@ impl Envelope {
     }
 }
 
+/// An envelope that somebody has written as [`Envelope::to_json`] does: nobody has looked at its payload yet.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Who, what, when.
+    pub header: EventHeader,
+    /// The payload as it stands in the text.
+    pub payload: Bytes,
+}
+
+impl Written {
+    /// Reads the one envelope of a text.
+    pub fn read(text: &Bytes) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            id: EventId,
+            source: SourceName,
+            event_type: EventType,
+            received_at: Timestamp,
+            #[serde(borrow)]
+            payload: &'a RawValue,
+            #[serde(default)]
+            meta: Option<Meta>,
+        }
+        // What reads structs takes an array of their fields as well.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(serde::de::Error::custom("a list is no envelope"));
+        }
+        let Fields { id, source, event_type, received_at, payload, meta } = serde_json::from_slice(text)?;
+        Ok(Self {
+            header: EventHeader { id, source, event_type, received_at, meta: meta.unwrap_or_default() },
+            payload: text.slice_ref(payload.get().as_bytes()),
+        })
+    }
+
+    /// Reads the envelopes of a text, one after the other. The first that is none is the last.
+    pub fn read_all(text: &Bytes) -> impl Iterator<Item = Result<Self, serde_json::Error>> {
+        let values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
+        values.map(|value| Self::read(&text.slice_ref(value?.get().as_bytes())))
+    }
+
+    /// The event, where its payload is one.
+    pub fn check(self) -> Result<Envelope, PayloadError> {
+        Ok(Envelope { header: self.header, payload: Payload::parse(self.payload)? })
+    }
+}
+
 /// Everything of a dead letter but the payload. Serialised as the header of its record, whose body is the event's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetterHeader {
@@ -277,6 +323,29 @@ mod tests {
         let after = Envelope::from_record(&Record::of(new, 0, 3)).unwrap();
         assert_eq!(after.header, before.header);
         assert_eq!(after.payload.bytes(), before.payload.bytes());
+    }
+
+    #[test]
+    fn an_envelope_that_was_written_is_read() {
+        let mut before = envelope("{ \"n\": 1.0 }");
+        before.header.meta.flags.push("seen".into());
+        let text = Bytes::from(before.to_json(Layout::Verbatim));
+        let after = Written::read(&text).unwrap().check().unwrap();
+        assert_eq!((after.header, after.payload.bytes()), (before.header, before.payload.bytes()));
+        let both = Bytes::from([&text[..], b"\n", &text[..]].concat());
+        assert_eq!(Written::read_all(&both).filter(|written| written.is_ok()).count(), 2);
+        assert!(Written::read(&both).is_err());
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_not_read() {
+        let list = r#"["07070707-0707-0707-0707-070707070707","github","ping","1970-01-01T00:00:00Z",{},{}]"#;
+        for text in ["", "{}", "[]", "text", "{\"id\":7}", list] {
+            assert!(Written::read(&Bytes::from_static(text.as_bytes())).is_err(), "{text}");
+        }
+        let twice = Bytes::from(envelope(r#"{"a":1}"#).to_json(Layout::Verbatim));
+        let twice = Bytes::from(String::from_utf8(twice.to_vec()).unwrap().replace(r#"{"a":1}"#, r#"{"a":1,"a":2}"#));
+        assert!(Written::read(&twice).unwrap().check().is_err(), "two equal keys could be read as two events");
     }
 
     #[test]

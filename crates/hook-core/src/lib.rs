@@ -28,6 +28,7 @@ pub mod payload;
 pub mod ports;
 pub mod problem;
 pub mod progress;
+pub mod sasl;
 pub mod secret;
 pub mod selector;
 pub mod stop;

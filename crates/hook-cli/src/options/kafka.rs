@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fmt::Display, fs::File, ops::RangeInclusive, pa
 
 use hook_contract::{
     ConfigFile, KafkaOptions, Origin, ResolvedValue,
-    written::{Brokers, KafkaSection, SaslMechanism, SecurityProtocol},
+    written::{Brokers, KafkaSection, SecurityProtocol},
 };
 use hook_core::{
     names::TopicName,
     problem::{Problem, codes},
+    sasl::Mechanism,
 };
 
 use super::{Reader, wrong};
@@ -60,7 +61,7 @@ pub fn read(environment: &Environment, dlq_topic: Option<TopicName>, problems: &
     section.tls.cert_path = reader.path(variables::TLS_CERT);
     section.tls.key_path = reader.path(variables::TLS_KEY);
     section.tls.ca_path = reader.path(variables::TLS_CA);
-    section.sasl.mechanism = reader.one_of(variables::SASL_MECHANISM, &SaslMechanism::NAMES);
+    section.sasl.mechanism = reader.one_of(variables::SASL_MECHANISM, &Mechanism::NAMES);
     KafkaOptions { environment: section, origins: origins(environment), ..KafkaOptions::default() }
 }
 
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(["false", "0", "no", "off"].map(allows), [Some(false); 4]);
         assert_eq!(allows(""), None);
         let mechanism = said("KAFKA_SASL_MECHANISM=scram-sha-512").0.environment.sasl.mechanism;
-        assert_eq!(mechanism, Some(SaslMechanism::ScramSha512));
+        assert_eq!(mechanism, Some(Mechanism::ScramSha512));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use hook_core::{names::EnvName, problem::codes};
+use hook_core::{names::EnvName, problem::codes, sasl::Mechanism};
 
 use super::{Found, Resolve, called, place_of};
 use crate::{
     plan::{KafkaCertificate, KafkaLogin, KafkaSasl, KafkaSecurity, KafkaTls},
     suggest,
-    written::{KafkaSection, SaslMechanism, SecurityProtocol},
+    written::{KafkaSection, SecurityProtocol},
 };
 
 /// The variables of user name and password, where nothing else is named.
@@ -127,7 +127,7 @@ fn sasl(resolve: &mut Resolve<'_, '_, '_, '_>) -> Option<KafkaSasl> {
     let Some(mechanism) = resolve.find(MECHANISM.0, |written| written.sasl.mechanism) else {
         let protocol = resolve.layers.find("security_protocol", |written| written.security_protocol);
         let place = protocol.and_then(|found| place_of(&found.origin));
-        let names: Vec<&str> = SaslMechanism::NAMES.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = Mechanism::NAMES.iter().map(|(name, _)| *name).collect();
         let help = format!(
             "write `sasl = {{ mechanism = \"…\" }}`, or set KAFKA_SASL_MECHANISM; it can be: {}",
             suggest::listed(&names)
@@ -136,10 +136,10 @@ fn sasl(resolve: &mut Resolve<'_, '_, '_, '_>) -> Option<KafkaSasl> {
         return None;
     };
     let with = match mechanism.value {
-        SaslMechanism::OAuthBearer => return bearer(resolve, &mechanism),
-        SaslMechanism::Plain => KafkaSasl::Plain,
-        SaslMechanism::ScramSha256 => KafkaSasl::ScramSha256,
-        SaslMechanism::ScramSha512 => KafkaSasl::ScramSha512,
+        Mechanism::OAuthBearer => return bearer(resolve, &mechanism),
+        Mechanism::Plain => KafkaSasl::Plain,
+        Mechanism::ScramSha256 => KafkaSasl::ScramSha256,
+        Mechanism::ScramSha512 => KafkaSasl::ScramSha512,
     };
     without_effect(resolve, &[TOKEN_FILE], "only `OAUTHBEARER` takes a token");
     let variable = |name: &str| EnvName::new(name).expect("the literal is the name of a variable");
@@ -148,7 +148,7 @@ fn sasl(resolve: &mut Resolve<'_, '_, '_, '_>) -> Option<KafkaSasl> {
     Some(with(KafkaLogin { username_env: username_env.value, password_env: password_env.value }))
 }
 
-fn bearer(resolve: &mut Resolve<'_, '_, '_, '_>, mechanism: &Found<SaslMechanism>) -> Option<KafkaSasl> {
+fn bearer(resolve: &mut Resolve<'_, '_, '_, '_>, mechanism: &Found<Mechanism>) -> Option<KafkaSasl> {
     without_effect(resolve, &[USERNAME_ENV, PASSWORD_ENV], "`OAUTHBEARER` takes a token");
     let Some(token_file) = resolve.find(TOKEN_FILE.0, TOKEN_FILE.1) else {
         let message = "nothing says where `OAUTHBEARER` finds its token";

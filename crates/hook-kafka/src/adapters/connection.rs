@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hook_core::{
     catalog::Fault,
     names::EnvName,
+    sasl::Mechanism,
     secret::{Secret, Secrets},
 };
 use schemars::JsonSchema;
@@ -99,23 +100,6 @@ pub struct Sasl {
     pub token_file: Option<String>,
 }
 
-/// A mechanism of SASL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Mechanism {
-    /// User name and password, as they are.
-    #[serde(rename = "PLAIN")]
-    Plain,
-    /// User name and a proof of the password, with SHA-256.
-    #[serde(rename = "SCRAM-SHA-256")]
-    ScramSha256,
-    /// User name and a proof of the password, with SHA-512.
-    #[serde(rename = "SCRAM-SHA-512")]
-    ScramSha512,
-    /// A token in a file.
-    #[serde(rename = "OAUTHBEARER")]
-    OAuthBearer,
-}
-
 /// The cluster of one adapter, its secrets still only named.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
@@ -125,6 +109,21 @@ pub(crate) struct Connection {
     pub(crate) tls: Tls,
     pub(crate) sasl: Option<Sasl>,
 }
+
+/// The connection that the settings of an adapter name. Both adapters have these keys, and a shared struct of them would take the
+/// places of faults away.
+macro_rules! connection_of {
+    ($settings:expr) => {
+        $crate::adapters::connection::Connection {
+            brokers: $settings.brokers,
+            protocol: $settings.security_protocol,
+            allow_plaintext: $settings.allow_plaintext,
+            tls: $settings.tls,
+            sasl: $settings.sasl,
+        }
+    };
+}
+pub(crate) use connection_of;
 
 /// The secrets of a connection as they are now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -215,17 +214,6 @@ impl Connection {
     /// The same, for people.
     pub(crate) fn address(&self) -> String {
         self.brokers().join(",")
-    }
-}
-
-impl Mechanism {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-            Self::OAuthBearer => "OAUTHBEARER",
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hook_core::{
+    envelope::Written,
     event::Stated,
     names::{EventType, SourceName},
     payload::Payload,
@@ -316,23 +317,8 @@ fn cloud_event(media_type: &str, value: &Bytes, binary: impl FnOnce() -> Content
 
 /// The payload of an `EventEnvelope`, verbatim; `None` where the value is none.
 fn envelope(value: &Bytes) -> Option<Content> {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        #[serde(rename = "id")]
-        _id: hook_core::event::EventId,
-        #[serde(rename = "source")]
-        _source: SourceName,
-        #[serde(rename = "received_at")]
-        _received_at: hook_core::Timestamp,
-        event_type: EventType,
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    }
-    let written: Written<'_> = object(value)?;
-    Some(Content {
-        body: value.slice_ref(written.payload.get().as_bytes()),
-        event_type: Some(written.event_type.to_string()),
-    })
+    let Written { header, payload } = Written::read(value).ok()?;
+    Some(Content { body: payload, event_type: Some(header.event_type.to_string()) })
 }
 
 /// Reads a JSON object; what reads structs takes an array of their fields as well.

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    connection::{Brokers, Connection, Sasl, SecurityProtocol, Tls},
+    connection::{Brokers, Connection, Sasl, SecurityProtocol, Tls, connection_of},
     consumer::{Consumer, Group},
     incoming::Mapping,
     lag,
@@ -156,13 +156,7 @@ impl Kind for KafkaIngress {
                 "write `source = \"NAME\"`, in lower case, with `-` and `_` only",
             ));
         }
-        let connection = Connection {
-            brokers: settings.brokers,
-            protocol: settings.security_protocol,
-            allow_plaintext: settings.allow_plaintext,
-            tls: settings.tls,
-            sasl: settings.sasl,
-        };
+        let connection = connection_of!(settings);
         faults.extend(connection.faults());
         if !faults.is_empty() {
             return Err(faults);

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    connection::{Brokers, Connection, Known, Sasl, SecurityProtocol, Tls},
+    connection::{Brokers, Connection, Known, Sasl, SecurityProtocol, Tls, connection_of},
     record::Outgoing,
     sender::Sender,
 };
@@ -86,13 +86,7 @@ impl Kind for KafkaOutput {
     type Driver = dyn EgressDriver;
 
     fn build(settings: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
-        let connection = Connection {
-            brokers: settings.brokers,
-            protocol: settings.security_protocol,
-            allow_plaintext: settings.allow_plaintext,
-            tls: settings.tls,
-            sasl: settings.sasl,
-        };
+        let connection = connection_of!(settings);
         let mut faults = connection.faults();
         let seconds = settings.timeout_seconds.get();
         if seconds > LONGEST_TIMEOUT_SECONDS {

@@ -4,17 +4,15 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use hook_core::{
-    Timestamp,
-    envelope::{Envelope, EventHeader, Meta},
+    envelope::{Envelope, Written},
     event::EventId,
-    names::{EventType, SourceName, TopicName},
+    names::TopicName,
     outcome::Outcome,
-    payload::Payload,
     ports::egress::{Delivery, EgressDriver},
     secret::Secrets,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     commands::send::read_body,
@@ -44,7 +42,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let Loaded { plan, environment, .. } = load::load(context, &[])?;
     let file = arguments.file.display();
     let text = read_body(&arguments.file).map_err(|error| fail(context, &format!("{file}: {error}")))?;
-    let events = read(&text).map_err(|error| fail(context, &format!("{file}: {error}")))?;
+    let events = read(&text.into()).map_err(|error| fail(context, &format!("{file}: {error}")))?;
     let mut settings = plan.kafka_of_adapters;
     settings.insert("topic".to_owned(), json!(arguments.topic));
     settings.insert("key_mode".to_owned(), json!("ordering_key"));
@@ -104,31 +102,16 @@ async fn send(
 }
 
 /// The envelopes of a text, one after the other.
-fn read(text: &[u8]) -> Result<Vec<Envelope>, String> {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        id: EventId,
-        source: SourceName,
-        event_type: EventType,
-        received_at: Timestamp,
-        #[serde(borrow)]
-        payload: &'a RawValue,
-        #[serde(default)]
-        meta: Option<Meta>,
-    }
+fn read(text: &Bytes) -> Result<Vec<Envelope>, String> {
     let mut events = Vec::new();
-    for written in serde_json::Deserializer::from_slice(text).into_iter::<Written<'_>>() {
+    for written in Written::read_all(text) {
         let number = events.len() + 1;
         let written = written.map_err(|error| {
             format!(
                 "event {number} is no envelope: {error}; write `id`, `source`, `event_type`, `received_at`, `payload`"
             )
         })?;
-        let payload = Payload::parse(Bytes::copy_from_slice(written.payload.get().as_bytes()));
-        let payload = payload.map_err(|error| format!("event {number}: {error}"))?;
-        let Written { id, source, event_type, received_at, meta, .. } = written;
-        let header = EventHeader { id, source, event_type, received_at, meta: meta.unwrap_or_default() };
-        events.push(Envelope { header, payload });
+        events.push(written.check().map_err(|error| format!("event {number}: {error}"))?);
     }
     if events.is_empty() {
         return Err("there is no event in it".to_owned());
@@ -146,14 +129,14 @@ mod tests {
 
     #[test]
     fn envelopes_come_back_as_they_were_written() {
-        let events = read(format!("{EVENT}\n{EVENT}\n").as_bytes()).unwrap();
+        let events = read(&format!("{EVENT}\n{EVENT}\n").into()).unwrap();
         assert_eq!(events.len(), 2);
         assert_eq!(events[1].to_json(Layout::Verbatim), EVENT.as_bytes());
     }
 
     #[test]
     fn what_is_no_envelope_is_named_and_not_shown() {
-        let said = |text: &str| read(text.as_bytes()).unwrap_err();
+        let said = |text: &str| read(&text.to_owned().into()).unwrap_err();
         assert_eq!(said("\n"), "there is no event in it");
         let second = said(&format!("{EVENT} {{\"canary\": 1}}"));
         assert!(second.starts_with("event 2 is no envelope") && !second.contains("canary"), "{second}");
