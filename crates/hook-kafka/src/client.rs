@@ -331,6 +331,15 @@ impl Context {
     }
 }
 
+/// What has ended a connection. A broker that refuses our certificate says so in an alert, and librdkafka calls that an end like
+/// any other.
+pub(crate) fn meant(code: RDKafkaErrorCode, reason: &str) -> RDKafkaErrorCode {
+    match code {
+        RDKafkaErrorCode::BrokerTransportFailure if reason.contains("SSL alert") => RDKafkaErrorCode::SSL,
+        _ => code,
+    }
+}
+
 /// Remembers what has happened on the connections of a client: it is told nowhere else.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Witness {
@@ -355,7 +364,7 @@ impl Witness {
     pub(crate) fn note_error(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut seen = self.seen();
         if seen.errors.len() < MOST_ERRORS {
-            seen.errors.push((code, reason.to_owned()));
+            seen.errors.push((meant(code, reason), reason.to_owned()));
         }
     }
 

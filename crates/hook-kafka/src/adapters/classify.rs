@@ -3,6 +3,8 @@
 use hook_core::outcome::{FailureClass, Outcome};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use crate::client::meant;
+
 /// What a client has met outside of any record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -15,7 +17,7 @@ pub(super) enum Trouble {
 /// What went wrong with a client, where it says something about whole connections.
 pub(super) fn trouble(error: &KafkaError, reason: &str) -> Option<Trouble> {
     // librdkafka names the broker and the cause, and never a password.
-    match error.rdkafka_error_code()? {
+    match meant(error.rdkafka_error_code()?, reason) {
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => Some(Trouble::Down(reason.to_owned())),
         Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL => Some(Trouble::Refused(reason.to_owned())),
         _ => None,

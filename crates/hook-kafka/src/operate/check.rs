@@ -332,7 +332,8 @@ fn remedy_of(code: RDKafkaErrorCode) -> &'static str {
         }
         RDKafkaErrorCode::SSL => {
             "check that KAFKA_TLS_CA is the authority that signed the broker's certificate, that the certificate names the \
-             host that is asked, that our own (KAFKA_TLS_CERT, KAFKA_TLS_KEY) has not expired, and that the listener speaks TLS"
+             host that is asked, that our own (KAFKA_TLS_CERT, KAFKA_TLS_KEY) is set where the listener asks for one and has not \
+             expired, and that the listener speaks TLS"
         }
         RDKafkaErrorCode::Authentication => {
             "check the mechanism (KAFKA_SASL_MECHANISM), the user and the password that the contract or \
@@ -407,6 +408,9 @@ mod tests {
         witness.note_error(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         witness.note_error(RDKafkaErrorCode::BrokerTransportFailure, "Connection refused");
         assert_eq!(witness.worst().map(|(code, _)| code), Some(RDKafkaErrorCode::BrokerTransportFailure));
+        let alert = "Receive failed: SSL routines::sslv3 alert bad certificate: SSL alert number 42";
+        witness.note_error(RDKafkaErrorCode::BrokerTransportFailure, alert);
+        assert_eq!(witness.worst().map(|(code, _)| code), Some(RDKafkaErrorCode::SSL));
         witness.note_error(RDKafkaErrorCode::Authentication, "SASL PLAIN");
         assert_eq!(witness.worst().map(|(code, _)| code), Some(RDKafkaErrorCode::Authentication));
     }
