@@ -125,6 +125,11 @@ impl Clients {
         &self.settings
     }
 
+    /// Whether copies of what this cursor has delivered are removed here.
+    pub(crate) fn keeps_memory_of(&self, cursor: &CursorName) -> bool {
+        self.settings.deduplication.as_ref().is_some_and(|deduplication| deduplication.cursor == *cursor)
+    }
+
     /// What this process calls itself.
     pub(crate) fn instance(&self) -> &str {
         &self.instance

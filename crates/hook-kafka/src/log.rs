@@ -299,6 +299,10 @@ impl KafkaLog {
     }
 
     fn start_reading(&self, cursor: &Cursor) -> Result<KafkaSubscription, LogError> {
+        // Who has died in a transaction left a memory of copies that nobody may read until that one has ended.
+        if self.clients.keeps_memory_of(&cursor.name) {
+            self.transactions(&cursor.name)?.fence();
+        }
         let mut running = self.running();
         let before = running.subscriptions.remove(&cursor.name);
         let shared = Shared::new(cursor.name.clone(), Arc::clone(&self.view), self.clients.fetch_share());

@@ -48,8 +48,8 @@ pub(crate) struct Restored {
 impl Memory {
     /// The memory of a cursor; `None` where it removes no copies.
     pub(crate) fn of(clients: &Clients, cursor: &CursorName) -> Option<Self> {
-        let Deduplication { cursor: relay, window } = clients.settings().deduplication.as_ref()?;
-        let topic = Names::dedup(cursor).filter(|_| relay == cursor)?;
+        let Deduplication { window, .. } = clients.settings().deduplication.as_ref()?;
+        let topic = Names::dedup(cursor).filter(|_| clients.keeps_memory_of(cursor))?;
         Some(Self { clients: clients.clone(), topic, window: *window })
     }
 

@@ -18,7 +18,7 @@ use rdkafka::{
     producer::Producer as _,
 };
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     client::{Clients, TRANSACTION_TIMEOUT},
@@ -38,6 +38,13 @@ const WAITING: usize = 8;
 /// One call of librdkafka may take so long.
 const CALL: Duration = Duration::from_secs(5);
 
+/// What the thread is asked for.
+enum Task {
+    /// To shut out whoever had this process's name before, and to end what that one has left open.
+    Fence,
+    Append(Job),
+}
+
 /// An append with progress.
 pub(crate) struct Job {
     pub(crate) records: Vec<NewRecord>,
@@ -49,24 +56,36 @@ pub(crate) struct Job {
 /// The transactions of one cursor.
 #[derive(Clone)]
 pub(crate) struct Transactions {
-    jobs: mpsc::Sender<Job>,
+    tasks: mpsc::Sender<Task>,
 }
 
 impl Transactions {
     /// Starts the thread. It ends when nobody can send it anything any more.
     pub(crate) fn start(clients: Clients, view: Arc<View>, cursor: CursorName) -> Result<Self, LogError> {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING);
+        let (tasks, mut waiting) = mpsc::channel::<Task>(WAITING);
         let run = move || {
             let mut worker = Worker { clients, view, cursor, producer: None };
-            while let Some(job) = waiting.blocking_recv() {
-                let result = worker.append(&job);
-                // Whoever has asked may have gone.
-                let _ = job.answer.send(result);
+            while let Some(task) = waiting.blocking_recv() {
+                match task {
+                    Task::Fence => worker.fence(),
+                    Task::Append(job) => {
+                        let result = worker.append(&job);
+                        // Whoever has asked may have gone.
+                        let _ = job.answer.send(result);
+                    }
+                }
             }
         };
         let thread = std::thread::Builder::new().name("kafka/transactions".into()).spawn(run);
         thread.map_err(|error| LogError::Unavailable(format!("no thread for transactions: {error}")))?;
-        Ok(Self { jobs })
+        Ok(Self { tasks })
+    }
+
+    /// Shuts out whoever had this process's name before, soon. Until what that one has left open has ended, nobody knows where to
+    /// go on, and the brokers end it only after its timeout.
+    pub(crate) fn fence(&self) {
+        // Where others wait, the first of them does it.
+        let _ = self.tasks.try_send(Task::Fence);
     }
 
     pub(crate) async fn append(
@@ -77,7 +96,7 @@ impl Transactions {
     ) -> Result<Vec<Position>, LogError> {
         let (answer, answered) = oneshot::channel();
         let job = Job { records, done, subscription, answer };
-        self.jobs.send(job).await.map_err(|_| LogError::Closed)?;
+        self.tasks.send(Task::Append(job)).await.map_err(|_| LogError::Closed)?;
         answered.await.map_err(|_| LogError::Closed)?
     }
 }
@@ -99,6 +118,17 @@ pub(crate) enum Failed {
 }
 
 impl Worker {
+    fn fence(&mut self) {
+        if self.producer.is_some() {
+            return;
+        }
+        match self.connect() {
+            Ok(producer) => self.producer = Some(producer),
+            // The first append tries it again.
+            Err(error) => debug!(cursor = %self.cursor, %error, "transactional producer not ready"),
+        }
+    }
+
     fn append(&mut self, job: &Job) -> Result<Vec<Position>, LogError> {
         let subscription = Arc::clone(&job.subscription);
         // Nothing else is committed for this cursor meanwhile, and its partitions stay.

@@ -18,6 +18,10 @@ use hook_core::{
 };
 use hook_kafka::{KafkaLog, Settings, settings::Deduplication};
 use hook_testkit::log_conformance::{bodies, cursor, drain, positions, record, take, topic};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
+};
 
 const IN: &str = "in";
 const OUT: &str = "out";
@@ -92,6 +96,45 @@ async fn a_copy_is_removed_also_by_the_process_that_comes_next() {
     assert_eq!(output(&second).await, ["a", "b", "c", "d"]);
     assert_eq!(second.removed_copies(), 3);
     assert!(second.state().partitions.iter().all(|partition| [IN, OUT].contains(&partition.topic.as_str())));
+}
+
+/// Dies in a transaction that the brokers would keep open for ten minutes.
+async fn die_in_a_transaction(settings: &Settings, instance: &str) {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", settings.brokers.join(","))
+        .set("transactional.id", format!("{}{instance}.{RELAY}", settings.namespace))
+        .set("transaction.timeout.ms", "600000")
+        .create()
+        .unwrap();
+    let memory = format!("{}hook.dedup.{RELAY}", settings.namespace);
+    tokio::task::spawn_blocking(move || {
+        producer.init_transactions(LIMIT).unwrap();
+        producer.begin_transaction().unwrap();
+        producer
+            .send(BaseRecord::<str, str>::to(&memory).key("open").payload("open"))
+            .map_err(|(error, _)| error)
+            .unwrap();
+        producer.flush(LIMIT).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Kafka: scripts/services up kafka"]
+async fn who_comes_back_does_not_wait_for_what_it_had_begun() {
+    let fixture = Fixture::new();
+    let settings = with_memory(&fixture.settings, "one");
+    let before = open(settings.clone()).await;
+    before.create_cursor(&relay()).await.unwrap();
+    send(&before, &["a", "b"]).await;
+    before.close().await.unwrap();
+    die_in_a_transaction(&settings, "one").await;
+    let after = open(settings).await;
+    let mut subscription = after.subscribe(&relay()).unwrap();
+    let records = tokio::time::timeout(LIMIT, take(&mut *subscription, 2)).await.expect("nobody waits for ten minutes");
+    assert_eq!(bodies(&records), ["a", "b"]);
+    assert!(matches!(after.append(bridge(&records)).await, Ok(Appended::Stored(_))));
 }
 
 const CHILD: &str = "HOOK_TEST_RELAY";
