@@ -14,6 +14,7 @@
 //! | [`sockets`] | events over WebSocket, in and out |
 //! | [`streams`] | events to clients that connect to us |
 //! | [`abuse`] | a thousand bad requests cost nothing |
+//! | [`floods`] | clients that send without end cost no memory |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
 //! | [`isolation`] | a bad destination is nobody else's problem |
 //! | [`canary`] | secrets and payloads are written nowhere |
@@ -26,6 +27,7 @@ mod canary;
 mod commands;
 mod delivery;
 mod embedded;
+mod floods;
 mod isolation;
 mod kill;
 mod lifecycle;
