@@ -20,8 +20,8 @@ run *arguments:
 test:
     cargo test --workspace
 
-# Every test, also those that need a Kafka broker.
-test-all: test test-kafka
+# Every test, also those that need a Kafka broker or real clients.
+test-all: test test-kafka test-clients
 
 # Every test that needs a Kafka broker, on one that is started for it and ends with it. Needs Java 17 and, the first time, Maven.
 test-kafka:
@@ -43,6 +43,15 @@ test-kafka-tls:
         mapfile -t reached < <(scripts/services env kafka --name tests-tls --listener "$listener")
         env "${reached[@]}" cargo test -p hook-kafka --features tls --test 'adapters*' -- --ignored
     done
+
+# Every test that needs clients which others have written: WebSocket in Python and in a browser, MCP by its official SDKs. Needs
+# Node.js 20 and Python 3.10, the first time npm, PyPI and a Chromium (or Debian's apt-get) too.
+test-clients:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    scripts/clients install
+    mapfile -t reached < <(scripts/clients env)
+    env "${reached[@]}" cargo test -p hook-cli --test clients
 
 # What CI does, in the same order. Run it before a change is proposed.
 check:

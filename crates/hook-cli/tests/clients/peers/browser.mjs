@@ -1,0 +1,79 @@
+// A page in headless Chromium, and the browser's own WebSocket in it.
+import { createServer } from "node:http";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import puppeteer from "puppeteer-core";
+
+import { converse } from "./conversation.mjs";
+
+// Without a sandbox, because a test may run as root; without what would look for hosts of the outside.
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-dev-shm-usage",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const profile = await mkdtemp(join(tmpdir(), "browser-"));
+const pages = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html>"));
+await new Promise((listening) => pages.listen(0, "127.0.0.1", listening));
+const { port } = pages.address();
+const browser = await puppeteer.launch({ executablePath: process.argv[2], args: flags, userDataDir: profile });
+const page = await browser.newPage();
+
+await converse({
+  /** The origins of the page's two names. */
+  origins: () => ({ origins: [`http://127.0.0.1:${port}`, `http://localhost:${port}`] }),
+
+  visit: ({ origin }) => page.goto(`${origin}/`).then(() => ({})),
+
+  /** Opens a WebSocket; says whether it is open, or how it was closed. */
+  open: ({ url }) =>
+    page.evaluate(
+      (url) =>
+        new Promise((told) => {
+          window.came = [];
+          window.waiting = undefined;
+          window.socket = new WebSocket(url);
+          socket.onmessage = ({ data }) => {
+            came.push(JSON.parse(data));
+            waiting?.();
+          };
+          socket.onopen = () => told({ open: true });
+          socket.onclose = ({ code, reason, wasClean }) => {
+            window.ended = { code, reason, wasClean };
+            waiting?.();
+            told({ open: false, ...ended });
+          };
+        }),
+      url,
+    ),
+
+  send: ({ frames }) => page.evaluate((frames) => frames.forEach((frame) => socket.send(JSON.stringify(frame))), frames),
+
+  /** Waits until so many messages have come since the last time, and returns them. */
+  take: ({ count }) =>
+    page.evaluate(async (count) => {
+      while (came.length < count && socket.readyState === WebSocket.OPEN) {
+        await new Promise((something) => (window.waiting = something));
+      }
+      return { messages: came.splice(0), open: socket.readyState === WebSocket.OPEN };
+    }, count),
+
+  /** Closes it, and says how it was closed. */
+  close: () =>
+    page.evaluate(async () => {
+      socket.close(1000);
+      while (socket.readyState !== WebSocket.CLOSED) await new Promise((something) => (window.waiting = something));
+      return ended;
+    }),
+});
+
+await browser.close();
+pages.close();
+await rm(profile, { recursive: true, force: true, maxRetries: 5 });
