@@ -3,6 +3,7 @@
 //! | module | who is there |
 //! |---|---|
 //! | [`sockets`] | the library `websockets` in Python, and the browser's own WebSocket in headless Chromium |
+//! | [`streams`] | the same as listeners, on `websocket_server_output` |
 //! | [`tools`] | the clients of MCP's official SDKs, and the command line of its Inspector |
 //!
 //! They have to be installed, and the suite runs only when it is asked for by name:
@@ -16,6 +17,7 @@
 
 mod peer;
 mod sockets;
+mod streams;
 #[path = "../pipeline/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the suite of the pipeline uses all of it")]
 mod support;

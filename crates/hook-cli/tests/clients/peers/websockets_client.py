@@ -43,11 +43,27 @@ async def close():
     return {"code": connection.close_code}
 
 
-async def received():
-    """What comes next, and how the connection ended where nothing does."""
+async def receive():
+    """The next message."""
     return json.loads(await connection.recv())
 
 
+async def ended():
+    """Waits until the server has closed the connection."""
+    await connection.wait_closed()
+    return {"code": connection.close_code}
+
+
 asyncio.run(
-    converse({"open": open, "send": send, "send_pieces": send_pieces, "ping": ping, "close": close, "received": received})
+    converse(
+        {
+            "open": open,
+            "send": send,
+            "send_pieces": send_pieces,
+            "receive": receive,
+            "ping": ping,
+            "close": close,
+            "ended": ended,
+        }
+    )
 )
