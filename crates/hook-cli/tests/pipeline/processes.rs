@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{
-    Contract, Home, Pipeline, Receiver, Reply, home::run, poll_until, receiver::Delivery, sign, text,
+use serde_json::Value;
+
+use crate::{
+    streams::{Client, KEYS},
+    support::{Contract, Home, Pipeline, Receiver, Reply, home::run, poll, poll_until, receiver::Delivery, sign, text},
 };
 
 #[test]
@@ -103,6 +106,56 @@ fn a_process_that_comes_or_goes_repeats_nothing_of_what_another_is_delivering() 
         let expected: Vec<_> = accepted.iter().filter(|(of, _)| *of == key).map(|(_, id)| id).collect();
         let in_order: Vec<_> = ids.iter().filter(|id| expected.contains(id)).collect();
         assert_eq!(in_order, expected, "each event of key {key} once, in order");
+    }
+}
+
+#[test]
+fn a_client_that_watches_misses_nothing_while_smash_is_killed_and_events_go_on_coming() {
+    const ROUNDS: u64 = 3;
+    const LANES: u64 = 6;
+    let home = Home::new(&Contract::new().adapter("stream", KEYS));
+    let (serve, _relay) = (home.start("serve"), home.start("relay"));
+    let smash = || {
+        poll("it has started", || {
+            let smash = home.start("smash");
+            smash.is_ready().then_some(smash)
+        })
+    };
+    let (mut accepted, mut seen) = (Vec::new(), Vec::new());
+    let accept = |numbers: std::ops::Range<u64>, accepted: &mut Vec<(u64, String)>| {
+        for number in numbers {
+            let lane = number % LANES;
+            accepted.push((lane, serve.accept(&sign::issue(lane, &format!("delivery-{number}")))));
+        }
+    };
+    let id_of = |event: Value| text(&event, "/id").to_owned();
+    for round in 0..ROUNDS {
+        let smash = smash();
+        let mut client = Client::back(&smash, &seen);
+        accept(round * 100..round * 100 + 20, &mut accepted);
+        seen.extend((0..10).map(|_| id_of(client.event().unwrap())));
+        smash.kill();
+        accept(round * 100 + 20..round * 100 + 30, &mut accepted);
+        // What was on its way when it was killed may be there.
+        while let Ok(event) = client.event() {
+            seen.push(id_of(event));
+        }
+    }
+    let smash = smash();
+    let mut client = Client::back(&smash, &seen);
+    while !accepted.iter().all(|(_, id)| seen.contains(id)) {
+        seen.push(id_of(client.event().unwrap()));
+    }
+    // Of other partitions than that of the last event, some may come again.
+    for lane in 0..LANES {
+        let expected: Vec<_> = accepted.iter().filter(|(of, _)| *of == lane).map(|(_, id)| id).collect();
+        let mut in_order: Vec<&String> = Vec::new();
+        for id in seen.iter().filter(|id| expected.contains(id)) {
+            if !in_order.contains(&id) {
+                in_order.push(id);
+            }
+        }
+        assert_eq!(in_order, expected, "the events of key {lane}, in order");
     }
 }
 

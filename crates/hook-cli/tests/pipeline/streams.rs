@@ -7,11 +7,12 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use crate::support::{Contract, Home, PATIENCE, Pipeline, poll_until, sign, text};
 
-const KEYS: &str = "driver = \"websocket_server_output\"\nbind = \"127.0.0.1:0\"\npath = \"/events\"\nauth_mode = \"none\"\n\
+/// The keys of an adapter to which clients connect.
+pub(crate) const KEYS: &str = "driver = \"websocket_server_output\"\nbind = \"127.0.0.1:0\"\npath = \"/events\"\nauth_mode = \"none\"\n\
                     max_clients = 10\nqueue_depth_per_client = 1000\nsend_timeout_ms = 5000";
 
 /// A client that is sent events.
-struct Client(WebSocket<TcpStream>);
+pub(crate) struct Client(WebSocket<TcpStream>);
 
 impl Client {
     fn open(pipeline: &Pipeline, query: &str) -> Self {
@@ -22,12 +23,12 @@ impl Client {
     }
 
     /// One that has all events to that, or none yet.
-    fn back(pipeline: &Pipeline, seen: &[String]) -> Self {
+    pub(crate) fn back(pipeline: &Pipeline, seen: &[String]) -> Self {
         let after = seen.last().map_or("earliest", String::as_str);
         Self::open(pipeline, &format!("?after={after}"))
     }
 
-    fn event(&mut self) -> tungstenite::Result<Value> {
+    pub(crate) fn event(&mut self) -> tungstenite::Result<Value> {
         loop {
             match self.0.read()? {
                 Message::Text(text) => return Ok(serde_json::from_str(text.as_str()).unwrap()),
