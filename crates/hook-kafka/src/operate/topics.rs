@@ -229,82 +229,128 @@ fn judge(topic: String, kind: Kind, wanted: Wanted, found: Option<Found>) -> Top
     let Some(found) = found else {
         return Topic { topic, kind, wanted, found: None, step: Step::Create, differences: Vec::new() };
     };
-    let mut step = Step::Keep;
-    let mut differences = Vec::new();
-    let mut differs = |what, found: String, wanted: String, verdict, remedy: String| {
-        differences.push(Difference { what, found, wanted, verdict, remedy });
+    let pair = Pair { topic: &topic, kind, wanted: &wanted, found: &found };
+    let (partitions, step) = match pair.partitions() {
+        Some((difference, step)) => (Some(difference), step),
+        None => (None, Step::Keep),
     };
-    // The number of partitions of what tells copies says where each key is written: it is never changed.
-    if found.partitions < wanted.partitions && kind == Kind::Records {
-        step = Step::AddPartitions { from: found.partitions, to: wanted.partitions };
+    let rest = [
+        pair.replication(),
+        pair.leaders(),
+        pair.in_sync(),
+        pair.cleanup(),
+        pair.retention(),
+        pair.largest(),
+        pair.times(),
+    ];
+    let differences = partitions.into_iter().chain(rest.into_iter().flatten()).collect();
+    Topic { topic, kind, wanted, found: Some(found), step, differences }
+}
+
+/// A topic as it is, beside what it would be made like. Each of its questions is answered with what differs.
+struct Pair<'a> {
+    topic: &'a str,
+    kind: Kind,
+    wanted: &'a Wanted,
+    found: &'a Found,
+}
+
+impl Pair<'_> {
+    fn partitions(&self) -> Option<(Difference, Step)> {
+        let (found, wanted) = (self.found.partitions, self.wanted.partitions);
+        // The number of partitions of what tells copies says where each key is written: it is never changed.
+        let is_short = found < wanted && self.kind == Kind::Records;
         let remedy = format!(
-            "set topic_partitions = {}; or stop ingesting, let everything be delivered, and run `hook infra broker topics \
-             --add-partitions --apply` (keys move, which breaks their order once)",
-            found.partitions
+            "set topic_partitions = {found}; or stop ingesting, let everything be delivered, and run `hook infra broker topics \
+             --add-partitions --apply` (keys move, which breaks their order once)"
         );
-        let (found, wanted) = (found.partitions.to_string(), wanted.partitions.to_string());
-        differs("partitions", found, wanted, Verdict::Failed, remedy);
+        let difference = || differs("partitions", &found, &wanted, Verdict::Failed, remedy);
+        is_short.then(|| (difference(), Step::AddPartitions { from: found, to: wanted }))
     }
-    if found.replication < wanted.replication {
+
+    fn replication(&self) -> Option<Difference> {
+        let (found, wanted) = (self.found.replication, self.wanted.replication);
         // The log opens with the others: only topics of the contract are looked at when it does.
-        let verdict = if kind == Kind::Records { Verdict::Failed } else { Verdict::Warning };
+        let verdict = if self.kind == Kind::Records { Verdict::Failed } else { Verdict::Warning };
         let remedy = format!(
-            "set topic_replication_factor = {}, or move its partitions to more brokers with kafka-reassign-partitions.sh",
-            found.replication
+            "set topic_replication_factor = {found}, or move its partitions to more brokers with kafka-reassign-partitions.sh"
         );
-        differs("replication", found.replication.to_string(), wanted.replication.to_string(), verdict, remedy);
+        (found < wanted).then(|| differs("replication", &found, &wanted, verdict, remedy))
     }
-    if found.without_leader > 0 {
+
+    fn leaders(&self) -> Option<Difference> {
+        let found = self.found.without_leader;
         let remedy = "start the brokers that keep them".to_owned();
-        let (found, wanted) = (format!("{} partitions have none", found.without_leader), "one each".to_owned());
-        differs("leader", found, wanted, Verdict::Failed, remedy);
+        (found > 0)
+            .then(|| differs("leader", &format!("{found} partitions have none"), &"one each", Verdict::Failed, remedy))
     }
-    let configured = |key: &str| found.configuration.as_ref().and_then(|all| all.get(key)).map(String::as_str);
-    let number = |key: &str| configured(key).and_then(|text| text.parse::<i64>().ok());
-    if let Some(least) = number(IN_SYNC)
-        && i64::from(found.in_sync) < least
-    {
-        let (detail, wanted) = (format!("{} in sync", found.in_sync), format!("{IN_SYNC} = {least}"));
+
+    fn in_sync(&self) -> Option<Difference> {
+        let (found, least) = (self.found.in_sync, self.number(IN_SYNC)?);
         let remedy = format!("start the brokers that are missing; nothing is taken until {least} have everything");
-        differs("in sync", detail, wanted, Verdict::Failed, remedy);
+        let wanted = format!("{IN_SYNC} = {least}");
+        (i64::from(found) < least)
+            .then(|| differs("in sync", &format!("{found} in sync"), &wanted, Verdict::Failed, remedy))
     }
-    let alter = |key: &str, value: &str| {
-        let value = if value.contains(',') { format!("[{value}]") } else { value.to_owned() };
-        format!("kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {key}={value}")
-    };
-    if let Some(policy) = configured(CLEANUP)
-        && !is_same_list(policy, wanted.cleanup)
-        && kind != Kind::Cursors
-    {
+
+    fn cleanup(&self) -> Option<Difference> {
+        let (policy, wanted) = (self.configured(CLEANUP)?, self.wanted.cleanup);
+        if is_same_list(policy, wanted) || self.kind == Kind::Cursors {
+            return None;
+        }
         // Compaction keeps only the last event of each key.
-        let verdict = match kind == Kind::Records && policy.contains("compact") {
+        let verdict = match self.kind == Kind::Records && policy.contains("compact") {
             true => Verdict::Failed,
             false => Verdict::Warning,
         };
-        differs(CLEANUP, policy.to_owned(), wanted.cleanup.to_owned(), verdict, alter(CLEANUP, wanted.cleanup));
+        Some(differs(CLEANUP, &policy, &wanted, verdict, self.alter(CLEANUP, wanted)))
     }
-    if let (Some(found), Some(retention)) = (number(RETENTION), wanted.retention_ms)
-        && u64::try_from(found).ok() != Some(retention)
-    {
-        let remedy = alter(RETENTION, &retention.to_string());
-        differs(RETENTION, found.to_string(), retention.to_string(), Verdict::Warning, remedy);
+
+    fn retention(&self) -> Option<Difference> {
+        let (found, wanted) = (self.number(RETENTION)?, self.wanted.retention_ms?);
+        let remedy = self.alter(RETENTION, &wanted.to_string());
+        (u64::try_from(found).ok() != Some(wanted))
+            .then(|| differs(RETENTION, &found, &wanted, Verdict::Warning, remedy))
     }
-    let largest = i64::try_from(MOST_RECORD).unwrap_or(i64::MAX);
-    if let Some(found) = number(LARGEST)
-        && found < largest
-        && kind == Kind::Records
-    {
-        let (found, wanted) = (found.to_string(), format!("at least {largest}"));
-        differs(LARGEST, found, wanted, Verdict::Warning, alter(LARGEST, &largest.to_string()));
+
+    fn largest(&self) -> Option<Difference> {
+        let (found, wanted) = (self.number(LARGEST)?, i64::try_from(MOST_RECORD).unwrap_or(i64::MAX));
+        let remedy = self.alter(LARGEST, &wanted.to_string());
+        let is_small = found < wanted && self.kind == Kind::Records;
+        is_small.then(|| differs(LARGEST, &found, &format!("at least {wanted}"), Verdict::Warning, remedy))
     }
-    if let Some(times) = configured(TIMES)
-        && times != "CreateTime"
-        && kind == Kind::Records
-    {
-        let found = times.to_owned();
-        differs(TIMES, found, "CreateTime".into(), Verdict::Warning, alter(TIMES, "CreateTime"));
+
+    fn times(&self) -> Option<Difference> {
+        let (found, wanted) = (self.configured(TIMES)?, "CreateTime");
+        let is_other = found != wanted && self.kind == Kind::Records;
+        is_other.then(|| differs(TIMES, &found, &wanted, Verdict::Warning, self.alter(TIMES, wanted)))
     }
-    Topic { topic, kind, wanted, found: Some(found), step, differences }
+
+    /// What is configured, where that may be seen.
+    fn configured(&self, key: &str) -> Option<&str> {
+        self.found.configuration.as_ref()?.get(key).map(String::as_str)
+    }
+
+    fn number(&self, key: &str) -> Option<i64> {
+        self.configured(key)?.parse().ok()
+    }
+
+    /// The command that configures it.
+    fn alter(&self, key: &str, value: &str) -> String {
+        let value = if value.contains(',') { format!("[{value}]") } else { value.to_owned() };
+        let topic = self.topic;
+        format!("kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {key}={value}")
+    }
+}
+
+fn differs(
+    what: &'static str,
+    found: &impl ToString,
+    wanted: &impl ToString,
+    verdict: Verdict,
+    remedy: String,
+) -> Difference {
+    Difference { what, found: found.to_string(), wanted: wanted.to_string(), verdict, remedy }
 }
 
 fn is_same_list(first: &str, second: &str) -> bool {
