@@ -1,5 +1,7 @@
 //! `hook replay`: a stored event to its destinations again.
 
+use std::path::PathBuf;
+
 use hook_admin::socket::ClientError;
 use hook_core::event::EventId;
 use serde_json::Value;
@@ -21,8 +23,12 @@ pub mod kafka;
 #[derive(Debug, clap::Args)]
 #[cfg_attr(feature = "kafka", command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true))]
 pub struct Arguments {
-    #[command(flatten)]
-    data_directory: Flag,
+    /// Where the log is kept
+    ///
+    /// Without it: HOOK_DATA_DIR, systemd's STATE_DIRECTORY, or hook/APP_ID below XDG_STATE_HOME (~/.local/state).
+    // Not that of every command, which would be one of `hook replay kafka` too.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// The event's id
     #[arg(value_parser = event_id::parse, required = true)]
     id: Option<EventId>,
@@ -46,8 +52,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     }
     // Without an id there is a subcommand.
     let Some(id) = arguments.id else { return Err(Exit::Failure) };
+    let flag = Flag { data_dir: arguments.data_dir.clone() };
     let replayed: Value = block_on(context, async {
-        let client = Owner::running(context, &arguments.data_directory).await?;
+        let client = Owner::running(context, &flag).await?;
         let answer = client.post(&format!("/replay/{id}")).await.map_err(|error| match error {
             ClientError::NotFound => fail(context, &format!("no event {id} is in the log")),
             error => failed(context, &error),

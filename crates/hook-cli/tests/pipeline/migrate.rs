@@ -397,6 +397,9 @@ fn what_is_in_the_way_is_named_before_anything_is_stored() {
     };
     scene.home.set("KAFKA_AUTO_CREATE_TOPICS", "false");
     refused(&scene, "topic webhooks.core does not exist and is not made");
+    let looked = scene.home.run("log migrate --to kafka --dry-run");
+    check_refused(&looked, "webhooks.core does not exist and is not made");
+    assert!(looked.stdout.contains("10 records would be carried"), "{looked:?}");
     scene.home.set("KAFKA_AUTO_CREATE_TOPICS", "true");
 
     scene.choose_embedded();
@@ -433,6 +436,10 @@ fn what_kafka_cannot_take_is_named_before_anything_is_stored() {
     scene.home.run("log import many.jsonl").ok();
     scene.home.set("KAFKA_TOPIC_PARTITIONS", "3");
     check_refused(&migrate(&scene.home), "topic webhooks.core has 1 partitions where 3 are set");
+    check_refused(
+        &scene.home.run("log migrate --to kafka --dry-run"),
+        "webhooks.core: partitions: 1 where 3 is wanted",
+    );
     scene.home.set("KAFKA_TOPIC_PARTITIONS", "1");
 
     scene.choose_embedded();

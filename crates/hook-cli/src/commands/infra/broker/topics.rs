@@ -28,10 +28,9 @@ pub(super) struct Arguments {
     add_partitions: bool,
 }
 
-/// Who comes back under its instance id within a session gets what it had.
-const DIVIDED_AGAIN: &str = "processes that run read the new partitions within a minute; those that were ended are to be \
-                             started after more than 10 s, or they get only the partitions that they had; `hook log groups` \
-                             says whether somebody reads each";
+/// Who comes back under its instance id within a session gets what it had at first.
+const DIVIDED_AGAIN: &str = "processes read the new partitions within a minute, also those that were ended and are started again; \
+                             `hook log groups` says whether somebody reads each";
 
 /// A topic, and what was done.
 #[derive(Serialize)]

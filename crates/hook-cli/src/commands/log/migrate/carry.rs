@@ -25,6 +25,7 @@ use super::{
     source::{self, Source, Survey},
     tally::size,
     target::Target,
+    topics,
 };
 use crate::{
     context::Context,
@@ -102,7 +103,8 @@ pub(super) async fn run(context: &Context, located: Located, arguments: &Argumen
         no_cursors(context, &source, &log, &to).await?;
     }
     if arguments.dry_run {
-        return Migrated { dry_run: true, ..counted }.say(context);
+        Migrated { dry_run: true, ..counted }.say(context)?;
+        return topics::may_take(context, (settings, &plan), &secrets).await;
     }
     let mark = mark.unwrap_or_else(|| Mark::begin(to, Timestamp::now()));
     mark.write(&directory).map_err(refuse)?;

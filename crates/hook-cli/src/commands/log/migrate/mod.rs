@@ -11,6 +11,7 @@
 //! | `target` | what is there, and where cursors begin |
 //! | `tally` | counts and checksums |
 //! | `carry` | the steps |
+//! | `topics` | what a dry run finds in the way of it |
 //! | `report` | what is said at the end |
 
 #[cfg(feature = "kafka")]
@@ -23,6 +24,8 @@ mod source;
 mod tally;
 #[cfg(feature = "kafka")]
 mod target;
+#[cfg(feature = "kafka")]
+mod topics;
 
 use crate::{
     context::Context,
@@ -43,7 +46,7 @@ pub struct Arguments {
     /// Where to. Which cluster that is, the contract says, or the environment
     #[arg(long, value_name = "LOG")]
     to: To,
-    /// Only say what would be carried
+    /// Only say what would be carried, and whether the topics can take it
     #[arg(long)]
     dry_run: bool,
     /// Do not ask
