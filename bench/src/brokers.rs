@@ -10,6 +10,8 @@ use serde::Deserialize;
 use crate::{error::Error, process::Process};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
+/// Before the process id of a run, in the name of its brokers.
+const RUN: &str = "run-";
 /// The listener that every instance has: nothing stands between it and a client.
 pub const DIRECT: &str = "plaintext";
 /// The listener whose announced addresses are a proxy's, where the instance was started with `--proxied`.
@@ -45,7 +47,8 @@ struct Listener {
 impl Brokers {
     /// Starts them under a name that no other run has, and waits until they answer.
     pub async fn up(options: &[&str]) -> Result<Self, Error> {
-        let name = format!("run-{}", std::process::id());
+        end_left();
+        let name = format!("{RUN}{}", std::process::id());
         // What was begun is taken down again, also where it never answers.
         let mut brokers = Self { name, told: Told { nodes: Vec::new(), listeners: BTreeMap::new() } };
         brokers.call("up", options).await?;
@@ -124,11 +127,38 @@ impl Brokers {
 
 impl Drop for Brokers {
     fn drop(&mut self) {
-        let mut command = Command::new(SCRIPT);
-        command.args(["down", "kafka", "--name", &self.name]).stdin(Stdio::null()).stdout(Stdio::null());
-        // `scripts/services down` without a name finds what is left.
-        let _ = command.stderr(Stdio::null()).status();
+        down(&self.name);
     }
+}
+
+/// Ends brokers, and removes their data.
+fn down(name: &str) {
+    let mut command = Command::new(SCRIPT);
+    command.args(["down", "kafka", "--name", name]).stdin(Stdio::null()).stdout(Stdio::null());
+    // `scripts/services down` without a name finds what is left.
+    let _ = command.stderr(Stdio::null()).status();
+}
+
+/// Ends the brokers of runs that were killed before they could.
+fn end_left() {
+    let listed = Command::new(SCRIPT).args(["status", "kafka", "--json"]).stdin(Stdio::null()).output();
+    let Ok(listed) = listed else { return };
+    let is_alive = |pid: u32| std::path::Path::new("/proc").join(pid.to_string()).exists();
+    left(&String::from_utf8_lossy(&listed.stdout), is_alive).iter().for_each(|name| down(name));
+}
+
+/// The instances of runs whose process is gone, of those that `scripts/services status --json` lists.
+fn left(listed: &str, is_alive: impl Fn(u32) -> bool) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Listed {
+        name: String,
+    }
+    let names = listed.lines().filter_map(|line| serde_json::from_str::<Listed>(line).ok()).map(|listed| listed.name);
+    let is_left = |name: &String| {
+        let pid = name.strip_prefix(RUN).and_then(|pid| pid.parse().ok());
+        pid.is_some_and(|pid| !is_alive(pid))
+    };
+    names.filter(is_left).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +167,12 @@ mod tests {
 
     fn brokers(said: &str) -> Brokers {
         Brokers { name: "none-of-this-name".to_owned(), told: serde_json::from_str(said).unwrap() }
+    }
+
+    #[test]
+    fn brokers_of_a_run_that_is_gone_are_told_from_all_others() {
+        let listed = ["kafka", "run-7", "run-8", "run-x"].map(|name| format!("{{\"name\":\"{name}\",\"nodes\":[]}}\n"));
+        assert_eq!(left(&(listed.concat() + "no JSON"), |pid| pid == 7), ["run-8"]);
     }
 
     #[test]

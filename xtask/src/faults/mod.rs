@@ -174,7 +174,7 @@ pub(super) fn run(arguments: &[&str]) -> ExitCode {
         namespace::enter();
     }
     let ran = tokio::runtime::Runtime::new().map_err(|error| format!("could not start the async runtime: {error}"));
-    match ran.and_then(|runtime| runtime.block_on(run_all(&arguments))) {
+    match ran.and_then(|runtime| runtime.block_on(until_told_to_end(run_all(&arguments)))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -188,6 +188,17 @@ pub(super) fn run(arguments: &[&str]) -> ExitCode {
 pub(super) fn hook() -> ExitCode {
     let arguments = std::env::args_os().skip(2);
     hook_cli::run(hook_cli::catalog::default_catalog(), std::iter::once("hook".into()).chain(arguments))
+}
+
+/// Gives a run up when the process is told to end, so that what it has started ends with it: brokers outlive whoever is killed.
+async fn until_told_to_end(run: impl Future<Output = Result<bool, String>>) -> Result<bool, String> {
+    let told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let mut told = told.map_err(|error| format!("no signal can be waited for: {error}"))?;
+    tokio::select! {
+        ran = run => ran,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
+        _ = told.recv() => Err("told to end".to_owned()),
+    }
 }
 
 async fn run_all(arguments: &Arguments) -> Result<bool, String> {
