@@ -5,7 +5,7 @@ use hook_core::{
     ports::ingress::{Accepted, Rejection},
 };
 use rmcp::model::CallToolResult;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 /// What became of the event.
@@ -54,7 +54,13 @@ pub(super) struct Told<'a> {
     request_id: Option<String>,
     /// When to call again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = without_format)]
     retry_after_ms: Option<u64>,
+}
+
+/// `uint64` is a format of OpenAPI, and clients that know it not complain of it to whoever runs them.
+fn without_format(schema: &mut Schema) {
+    schema.remove("format");
 }
 
 impl<'a> Told<'a> {
