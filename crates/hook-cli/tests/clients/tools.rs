@@ -7,7 +7,7 @@ use crate::{
     support::{
         Contract, Home, Pipeline, Receiver,
         home::{Ran, run},
-        text,
+        poll_until, text,
     },
 };
 
@@ -15,10 +15,16 @@ const TOOL: &str = "serve_ingest_event";
 const TOKEN: &str = "canary-token";
 
 fn home(contract: Contract) -> Home {
-    let keys = "driver = \"mcp_ingest_exposed\"\ntransport_driver = \"http_sse\"\nbind = \"127.0.0.1:0\"\n\
-                auth_mode = \"bearer\"\ntoken_env = \"TOOL_TOKEN\"\nmax_payload_bytes = 65536";
+    home_with(contract, "")
+}
+
+fn home_with(contract: Contract, more: &str) -> Home {
+    let keys = format!(
+        "driver = \"mcp_ingest_exposed\"\ntransport_driver = \"http_sse\"\nbind = \"127.0.0.1:0\"\n\
+         auth_mode = \"bearer\"\ntoken_env = \"TOOL_TOKEN\"\nmax_payload_bytes = 65536\n{more}"
+    );
     let sources = "[sources.orders]\nverifier = \"none\"\nallow_unverified = true\n";
-    let mut home = Home::new(&contract.ingress_adapter("mcp-in", keys).with(sources));
+    let mut home = Home::new(&contract.ingress_adapter("mcp-in", &keys).with(sources));
     home.set("TOOL_TOKEN", TOKEN);
     home
 }
@@ -41,6 +47,7 @@ fn the_tool(listed: &Value) -> &Value {
     assert_eq!(tool["name"], TOOL);
     assert_eq!(tool["inputSchema"]["required"], json!(["source", "payload"]));
     assert_eq!(tool["outputSchema"]["type"], "object");
+    assert!(!tool["outputSchema"].to_string().contains("uint64"), "a format that JSON Schema does not have");
     tool
 }
 
@@ -138,6 +145,30 @@ fn the_command_line_of_the_inspector_lists_and_calls_the_tool() {
     let refused = inspector(&url, "wrong", &["--method", "tools/list"]);
     assert_ne!(refused.code, 0);
     assert!(refused.stderr.contains("nauthorized") || refused.stderr.contains("401"), "{refused:?}");
+}
+
+/// A browser asks first what its page may do, without the token.
+#[test]
+fn a_page_of_an_allowed_origin_calls_the_tool_and_another_page_may_not() {
+    let mut browser = Peer::start("browser.mjs", &[installed().join("chromium").to_str().unwrap()]);
+    let origins = browser.ask("origins", json!({}))["origins"].take();
+    let origin = format!("allowed_origins = [{}]", origins[0]);
+    let home = home_with(Contract::new().file_output("file", "events.jsonl"), &origin);
+    let pipeline = home.up();
+    let params = json!({ "name": TOOL, "arguments": order(1) });
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    browser.ask("visit", json!({ "origin": origins[0] }));
+    let called = browser.ask("post", json!({ "url": url(&pipeline), "token": TOKEN, "body": call }));
+    assert_eq!(
+        (&called["status"], &called["body"]["result"]["structuredContent"]["status"]),
+        (&json!(200), &json!("queued"))
+    );
+    let refused = browser.ask("post", json!({ "url": url(&pipeline), "token": "wrong", "body": call }));
+    assert_eq!((&refused["status"], &refused["body"]["code"]), (&json!(401), &json!("unauthorized")));
+    browser.ask("visit", json!({ "origin": origins[1] }));
+    let refused = browser.ask("post", json!({ "url": url(&pipeline), "token": TOKEN, "body": call }));
+    assert_eq!(refused, json!({ "status": null }));
+    poll_until("the one event is delivered", || home.lines_of("events.jsonl").len() == 1);
 }
 
 /// What the clients make of it is theirs; what they are told is RFC 6750, section 3.

@@ -65,6 +65,25 @@ await converse({
       return { messages: came.splice(0), open: socket.readyState === WebSocket.OPEN };
     }, count),
 
+  /** Posts JSON with a token; says what comes of it, or that the browser has not let the page do so. */
+  post: ({ url, token, body }) =>
+    page.evaluate(
+      async ({ url, token, body }) => {
+        const headers = {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          accept: "application/json, text/event-stream",
+        };
+        try {
+          const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+          return { status: response.status, body: await response.json() };
+        } catch {
+          return { status: null };
+        }
+      },
+      { url, token, body },
+    ),
+
   /** Closes it, and says how it was closed. */
   close: () =>
     page.evaluate(async () => {
