@@ -6,16 +6,17 @@ use hook_core::{
     catalog::{Built, Catalog, Entry},
     ports::plugin::Plugin,
     problem::codes,
+    transport::Transport,
 };
 use serde_json::{Value, json};
 
 use crate::{
     Check, Origin,
-    build::{self, Table},
+    build::{self, Places, Table},
     kafka,
     plan::{EgressAdapter, GiveUp, IngressAdapter, Requirement, RetryPlan, Role},
     read::{Item, schema_of},
-    resolved, suggest,
+    resolved, suggest, transports,
     tree::Node,
     written::{AdapterHead, EgressCommon, IngressCommon, OnGiveUp, PluginHead, Retry},
 };
@@ -71,7 +72,11 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
 }
 
 /// Builds an active egress adapter. `None` where something is wrong with it, which was found.
-pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -> Option<EgressAdapter> {
+pub(crate) fn egress(
+    check: &mut Check<'_, '_>,
+    item: &Item<'_, AdapterHead>,
+    transports: &[Item<'_, Transport>],
+) -> Option<EgressAdapter> {
     let catalog = check.catalog;
     let entry = driver(check, item, Side::Smash, &catalog.egress)?;
     let schema = entry.schema().to_value();
@@ -91,11 +96,14 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
         table.settings.entry(MAX_RETRIES).or_insert(json!(max_retries));
     }
     let shared = kafka::fill_in(check, &schema, &mut table.settings)?;
+    let transport = transports::hand_over(transports, &schema, &mut table.settings)?;
     let plugins = plugins(check, item);
-    let built = build::driver(entry, table.settings.clone(), item.node, &mut check.findings)?;
+    let places = Places { own: item.node, transport: transport.map(|transport| transport.node) };
+    let built = build::driver(entry, table.settings.clone(), places, &mut check.findings)?;
+    let settings = transports::take_back(check, transport, built.settings);
     let what = format!("egress adapter {}", item.id);
-    require(check, Role::Smash, &what, item.node, &schema, &built.settings);
-    let retry = retry(check, item, &table, &built.settings)?;
+    require(check, Role::Smash, &what, item.node, &schema, &settings);
+    let retry = retry(check, item, &table, &settings)?;
 
     let prefix = format!("smash.egress_adapters.{}", item.id);
     let ours = json!({
@@ -105,7 +113,7 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
         "max_ahead": table.common.max_ahead,
     });
     check.resolved.add(&prefix, &ours, Some(item.node), &check.findings);
-    let mut shown = built.settings.clone();
+    let mut shown = settings.clone();
     shared.show(check, &prefix, &mut shown);
     check.resolved.add(&prefix, &shown, Some(item.node), &check.findings);
     let max_retries_node = retry_node.or_else(|| item.node.get(MAX_RETRIES).filter(|_| has_own));
@@ -127,7 +135,7 @@ pub(crate) fn egress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) ->
         },
         concurrency: usize::try_from(table.common.concurrency).unwrap_or(usize::MAX),
         max_ahead: table.common.max_ahead,
-        settings: built.settings,
+        settings,
     })
 }
 
@@ -225,7 +233,14 @@ fn show_steps(check: &mut Check<'_, '_>, prefix: &str, adapter: &Node, steps: Ve
 }
 
 /// What the environment must hold for an adapter.
-fn require(check: &mut Check<'_, '_>, role: Role, needed_by: &str, node: &Node, schema: &Value, settings: &Value) {
+pub(crate) fn require(
+    check: &mut Check<'_, '_>,
+    role: Role,
+    needed_by: &str,
+    node: &Node,
+    schema: &Value,
+    settings: &Value,
+) {
     for (path, name) in build::environment_names(schema, settings) {
         let place = node.at(&path).map(|node| check.findings.text.place(node.span.clone()));
         check.environment.push(Requirement { name, role, needed_by: needed_by.to_owned(), place });
@@ -260,17 +275,4 @@ fn retry(
         cap: std::time::Duration::from_millis(written.cap_ms),
         max_age: written.max_age.map(hook_core::duration::HumanDuration::get),
     })
-}
-
-/// The transports that active adapters name are there.
-pub(crate) fn transport_references(check: &mut Check<'_, '_>, adapters: &[&Item<'_, AdapterHead>], known: &[&str]) {
-    for item in adapters {
-        let Some(reference) = item.node.get("transport_ref") else { continue };
-        let Some(name) = reference.text() else { continue };
-        if !known.contains(&name) {
-            let help = suggest::help(name, known.iter().copied(), "the transports of this contract");
-            let message = format!("there is no transport `{name}`");
-            check.findings.error(&codes::UNKNOWN_TRANSPORT, reference.span.clone(), message, help);
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! From a table of the contract and an entry of the catalog to an inert driver.
 
+use std::ops::Range;
+
 use hook_core::{
     catalog::{BuildError, Built, Entry, Fault},
     names::EnvName,
@@ -8,7 +10,7 @@ use hook_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::{findings::Findings, format, read, schema_query::property_names, shape, tree::Node};
+use crate::{findings::Findings, format, read, schema_query::property_names, shape, transports, tree::Node};
 
 /// The schema of a table that holds our own keys and a driver's.
 pub(crate) fn merged_schema(common: &Value, driver: &Value) -> Value {
@@ -47,17 +49,44 @@ pub(crate) fn table<'t, C: DeserializeOwned>(
     Some(Table { node, common, settings })
 }
 
+/// Where the settings of a driver were written.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'t> {
+    /// The table of the adapter.
+    pub(crate) own: &'t Node,
+    /// The table of the transport that it names.
+    pub(crate) transport: Option<&'t Node>,
+}
+
+impl<'t> From<&'t Node> for Places<'t> {
+    fn from(own: &'t Node) -> Self {
+        Self { own, transport: None }
+    }
+}
+
+impl Places<'_> {
+    fn of(&self, pointer: &str) -> Range<usize> {
+        let in_transport = pointer.strip_prefix(transports::POINTER).filter(|rest| rest.starts_with('/'));
+        let node = match (in_transport, self.transport) {
+            (Some(rest), Some(transport)) => transport.nearest(rest),
+            _ => self.own.nearest(pointer),
+        };
+        node.span.clone()
+    }
+}
+
 /// Builds a driver; everything that is wrong with its settings is found.
-pub(crate) fn driver<D: ?Sized>(
+pub(crate) fn driver<'t, D: ?Sized>(
     entry: &Entry<D>,
     settings: Map<String, Value>,
-    node: &Node,
+    places: impl Into<Places<'t>>,
     findings: &mut Findings<'_>,
 ) -> Option<Built<D>> {
+    let places = places.into();
     match entry.build(Value::Object(settings)) {
         Ok(built) => Some(built),
         Err(BuildError::Unreadable { pointer, message }) => {
-            let span = node.nearest(&pointer).span.clone();
+            let span = places.of(&pointer);
             let key = pointer.rsplit('/').next().filter(|key| !key.is_empty()).unwrap_or("the table");
             findings.error(&codes::WRONG_VALUE, span, format!("`{key}`: {}", readable(&message)), remedy(&message));
             None
@@ -65,7 +94,7 @@ pub(crate) fn driver<D: ?Sized>(
         Err(BuildError::Faulty(faults)) => {
             for Fault { pointer, is_security_critical, message, help } in faults {
                 let code = if is_security_critical { &codes::UNSAFE_SETTINGS } else { &codes::SETTINGS_REFUSED };
-                findings.error(code, node.nearest(&pointer).span.clone(), message, help);
+                findings.error(code, places.of(&pointer), message, help);
             }
             None
         }

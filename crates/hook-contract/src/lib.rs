@@ -32,6 +32,7 @@ mod sources;
 mod suggest;
 mod text;
 mod topics;
+mod transports;
 mod tree;
 mod ways;
 mod words;
@@ -271,11 +272,11 @@ impl<'c, 't> Check<'c, 't> {
         active: &Active<'_, '_>,
         sources: &BTreeMap<SourceName, SourcePlan>,
     ) -> (ServePlan, Option<plan::RelayPlan>, SmashPlan) {
-        let transports: Vec<&str> = read::ids(&written.transports).collect();
-        adapters::transport_references(self, &active.ingress, &transports);
-        adapters::transport_references(self, &active.egress, &transports);
+        transports::references(self, &active.ingress, &written.transports);
+        transports::references(self, &active.egress, &written.transports);
         let mut ingress: Vec<_> = active.ingress.iter().filter_map(|item| adapters::ingress(self, item)).collect();
-        let egress: Vec<_> = active.egress.iter().filter_map(|item| adapters::egress(self, item)).collect();
+        let egress: Vec<_> =
+            active.egress.iter().filter_map(|item| adapters::egress(self, item, &written.transports)).collect();
         listeners::share(self, written, &mut ingress, &egress);
         sources::of_adapters(self, written, &ingress, sources);
         let serve_routes = routes::serve(self, active);

@@ -6,6 +6,7 @@ use crate::{
     Check,
     profile::Active,
     read::{Item, Written},
+    transports,
     tree::Node,
     written::AdapterHead,
 };
@@ -76,9 +77,7 @@ pub(crate) fn unused(check: &mut Check<'_, '_>, written: &Written<'_>) {
     }
     for transport in &written.transports {
         let mut adapters = written.ingress.iter().chain(&written.egress);
-        if !adapters
-            .any(|adapter| adapter.node.get("transport_ref").and_then(Node::text) == Some(transport.id.as_str()))
-        {
+        if !adapters.any(|adapter| transports::name_in(adapter.node) == Some(&transport.id)) {
             let message = format!("no adapter uses transport `{}`", transport.id);
             let help = "name it as `transport_ref` of an adapter, or leave it out";
             check.findings.warning(&codes::UNUSED, transport.node.span.clone(), message, help);

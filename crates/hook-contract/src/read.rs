@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hook_core::{
     names::AppId,
     problem::{Code, codes},
+    transport::Transport,
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
@@ -38,7 +39,7 @@ pub(crate) struct Written<'t> {
     pub(crate) egress: Vec<Item<'t, written::AdapterHead>>,
     pub(crate) smash_routes: Vec<Item<'t, written::SmashRoute>>,
     pub(crate) profiles: Vec<Item<'t, written::Profile>>,
-    pub(crate) transports: Vec<Item<'t, written::Transport>>,
+    pub(crate) transports: Vec<Item<'t, Transport>>,
     pub(crate) sources: Vec<Item<'t, written::SourceHead>>,
     pub(crate) relay: written::Relay,
     pub(crate) backbone: Option<written::Backbone>,

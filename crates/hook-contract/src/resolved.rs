@@ -44,6 +44,11 @@ impl Resolved {
         })
     }
 
+    /// Whether a value of that key was added.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.iter().any(|value| value.key == key)
+    }
+
     /// Where the value of that key came from; the default where there is none.
     pub(crate) fn origin_of(&self, key: &str) -> Origin {
         let value = self.values.iter().find(|value| value.key == key);

@@ -99,6 +99,8 @@ enum Kind {
     Url,
     /// A profile's variable.
     Variable,
+    /// A variable of a transport's process.
+    Passed,
     /// It stands where a variable's name belongs.
     InsteadOfName,
 }
@@ -110,10 +112,12 @@ fn found(span: Range<usize>, path: &[&str], text: &str, kind: Kind, findings: &m
         Kind::Key => format!("`{key}` holds a secret"),
         Kind::Url => format!("`{key}` holds a URL with credentials in it"),
         Kind::Variable => format!("the profile sets `{key}`, which is a secret"),
+        Kind::Passed => format!("the transport sets `{key}`, which is a secret"),
         Kind::InsteadOfName => format!("`{key}` holds what looks like a secret, not the name of a variable"),
     };
     let help = match kind {
         Kind::Variable => "leave it out here and set it in an env file or in the environment; if this file was shared, replace the secret".into(),
+        Kind::Passed => format!("set it in the environment and name it: `pass_env = [\"{key}\"]`; if this file was shared, replace the secret"),
         Kind::Url => "take it out of the URL and name a variable for it, with a key such as `token_env`; if this file was shared, replace the secret".into(),
         _ => format!(
             "put it into an environment variable and name that: `{}_env = \"NAME\"`; if this file was shared, replace the secret",
@@ -142,7 +146,10 @@ fn kind(path: &[&str], text: &str) -> Option<Kind> {
         return (!tokens(text).is_empty() || has_random_part(text)).then_some(Kind::InsteadOfName);
     }
     if is_below("env") && (names_secret || key.starts_with("hmac_secret")) {
-        return Some(Kind::Variable);
+        return Some(if path.first() == Some(&"transports") { Kind::Passed } else { Kind::Variable });
+    }
+    if is_placeholder(text) {
+        return None;
     }
     if names_secret || is_below("headers") && SECRET_HEADERS.contains(&key.as_str()) {
         return Some(Kind::Key);
@@ -153,6 +160,12 @@ fn kind(path: &[&str], text: &str) -> Option<Kind> {
     let is_token = !tokens(text).is_empty() || text.contains("PRIVATE KEY-----");
     let is_random = (is_below("headers") || is_below("env") || key == "args") && has_random_part(text);
     (is_token || is_random).then_some(Kind::Shape)
+}
+
+/// `{{payload.token}}` in the arguments of a tool: where a value stands, not the value.
+fn is_placeholder(text: &str) -> bool {
+    let inner = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    inner.is_some_and(|path| !path.contains(['{', '}']) && tokens(path).is_empty())
 }
 
 /// The spans of tokens of well-known services in a text.
@@ -234,6 +247,8 @@ mod tests {
             (&["profiles", "p", "env", "DB_PASSWORD"], "x"),
             (&["x", "token_env"], "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             (&["x", "secret_env"], "a4f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c"),
+            (&["transports", "t", "env", "API_TOKEN"], "x"),
+            (&["x", "token"], "{{whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}"),
             (&["x", "pem"], "-----BEGIN RSA PRIVATE KEY-----\nMII"),
         ];
         for (path, text) in secrets {
@@ -250,6 +265,7 @@ mod tests {
             (&["profiles", "p", "env", "KAFKA_TLS_KEY"], "/etc/ssl/key.pem"),
             (&["profiles", "p", "env", "RUST_LOG"], "info"),
             (&["x", "token"], ""),
+            (&["x", "arguments", "reset_token"], "{{payload.reset_token}}"),
         ];
         for (path, text) in others {
             assert!(!is_found(path, text), "{path:?} {text}");

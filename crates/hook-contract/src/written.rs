@@ -10,6 +10,7 @@ use hook_core::{
     duration::HumanDuration,
     names::{AdapterId, AppId, EnvName, Glob, RouteId, TopicName},
     selector::Selector,
+    transport::Transport,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -288,42 +289,6 @@ pub struct Profile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "env-name", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))]
     pub env: BTreeMap<String, String>,
-}
-
-/// A connection that adapters share.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "driver", rename_all = "snake_case")]
-pub enum Transport {
-    /// JSON-RPC over the standard streams of a process.
-    StdioJsonrpc {
-        /// The program.
-        command: Option<String>,
-        /// Its arguments.
-        #[serde(default)]
-        args: Vec<String>,
-        /// Its environment. Never secrets.
-        #[serde(default)]
-        env: BTreeMap<String, String>,
-    },
-    /// MCP over streamable HTTP.
-    HttpSse {
-        /// Where the server is.
-        url: String,
-        /// How we prove who we are.
-        auth_mode: AuthMode,
-        /// The environment variable of the token.
-        token_env: Option<EnvName>,
-    },
-}
-
-/// How a client proves who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// With a bearer token.
-    Bearer,
-    /// Not at all.
-    None,
 }
 
 /// What every source says.

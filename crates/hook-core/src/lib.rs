@@ -14,6 +14,7 @@
 //! | [`problem`] | what is wrong with a contract or a start, with a stable code |
 //! | [`progress`] | how far a reader has come: a watermark, and what is done above it |
 //! | [`ports`] | the traits: ingress, verifier, plugin, log, egress |
+//! | [`transport`] | a connection that adapters share |
 //! | [`catalog`] | which drivers this build has |
 
 pub mod catalog;
@@ -32,6 +33,7 @@ pub mod sasl;
 pub mod secret;
 pub mod selector;
 pub mod stop;
+pub mod transport;
 
 pub use futures_util::future::BoxFuture;
 pub use jiff::{SignedDuration, Timestamp};

@@ -1,5 +1,6 @@
 //! Who may use an address: the token of a client, and the origin of a browser's page.
 
+pub use hook_core::transport::AuthMode;
 use hook_core::{
     catalog::Fault,
     names::EnvName,
@@ -10,38 +11,9 @@ use http::{
     HeaderMap, HeaderValue,
     header::{AUTHORIZATION, ORIGIN},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::server::token;
-
-/// How a client proves who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// With a bearer token in the request.
-    Bearer,
-    /// Not at all.
-    None,
-}
-
-impl AuthMode {
-    /// What is wrong with the token's variable beside it.
-    pub fn fault(self, token_env: Option<&EnvName>) -> Option<Fault> {
-        match (self, token_env) {
-            (Self::Bearer, None) => {
-                let help = "name the environment variable that holds the token";
-                Some(Fault::at("/token_env", "`auth_mode = \"bearer\"` needs a token", help).security_critical())
-            }
-            (Self::None, Some(_)) => {
-                let help = "write `auth_mode = \"bearer\"`, or leave `token_env` out";
-                Some(Fault::at("/token_env", "the token is not used with `auth_mode = \"none\"`", help))
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Who is let in.
 #[derive(Debug, Clone)]

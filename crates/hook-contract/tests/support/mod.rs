@@ -20,6 +20,7 @@ use hook_core::{
     problem::{Code, Problem},
     secret::Secrets,
     selector::Selector,
+    transport::Transport,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -305,6 +306,25 @@ struct KafkaSasl {
     token_file: Option<String>,
 }
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct ToolSettings {
+    tool_name: String,
+    /// The transport.
+    #[schemars(with = "String")]
+    transport_ref: Transport,
+}
+
+kind!(Tool, "tool_output", ToolSettings, dyn EgressDriver, |settings| match settings.transport_ref {
+    Transport::StdioJsonrpc { command: None, .. } => {
+        Err(vec![Fault::at("/transport_ref/command", "there is no program", "name one")])
+    }
+    Transport::HttpSse { auth_mode, token_env, .. } => match auth_mode.fault(token_env.as_ref()) {
+        Some(fault) => Err(vec![Fault { pointer: format!("/transport_ref{}", fault.pointer), ..fault }]),
+        None => Ok(Arc::new(Nowhere)),
+    },
+    Transport::StdioJsonrpc { .. } => Ok(Arc::new(Nowhere)),
+});
+
 kind!(KafkaOut, "kafka_output", KafkaSettings, dyn EgressDriver, |settings| match settings.brokers {
     Some(_) => Ok(Arc::new(Nowhere)),
     None => Err(vec![Fault::at("/brokers", "nothing says where the brokers are", "write `brokers`")]),
@@ -430,6 +450,7 @@ pub(crate) fn catalog() -> Catalog {
             Entry::of::<File>(),
             Entry::of::<KafkaOut>(),
             Entry::of::<Stream>(),
+            Entry::of::<Tool>(),
         ],
         verifiers: vec![
             Entry::of::<GitHub>(),
