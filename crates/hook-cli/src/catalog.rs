@@ -1,9 +1,6 @@
 //! The drivers of the default build: a plain list. Adding a driver adds a line.
 
-use hook_core::catalog::{Catalog, PlannedDriver};
-
-/// Drivers that contracts may name and this build does not have yet.
-const PLANNED: &[(&str, &[&str])] = &[("smash", &["mcp_tool_output"])];
+use hook_core::catalog::Catalog;
 
 /// What the binary `hook` can do.
 pub fn default_catalog() -> Catalog {
@@ -13,7 +10,7 @@ pub fn default_catalog() -> Catalog {
         verifiers: hook_drivers::verify::entries(),
         plugins: hook_drivers::plugins::entries(),
         sources: hook_drivers::verify::builtin_sources(),
-        planned: planned(),
+        planned: Vec::new(),
     };
     add_kafka(&mut catalog);
     add_mcp(&mut catalog);
@@ -36,7 +33,9 @@ fn add_mcp(catalog: &mut Catalog) {
 #[cfg(not(feature = "mcp"))]
 fn add_mcp(catalog: &mut Catalog) {
     let install = "`cargo install --locked --path crates/hook-cli --features mcp` installs one that does";
-    catalog.planned.push(PlannedDriver { side: "serve", name: "mcp_ingest_exposed", install: Some(install) });
+    for (side, name) in [("serve", "mcp_ingest_exposed"), ("smash", "mcp_tool_output")] {
+        catalog.planned.push(hook_core::catalog::PlannedDriver { side, name, install: Some(install) });
+    }
 }
 
 /// A build without Kafka knows the names, and says how to install one with it.
@@ -44,13 +43,6 @@ fn add_mcp(catalog: &mut Catalog) {
 fn add_kafka(catalog: &mut Catalog) {
     let install = "`cargo install --locked --path crates/hook-cli --features kafka` installs one that does";
     for (side, name) in [("serve", "kafka_ingress"), ("smash", "kafka_output")] {
-        catalog.planned.push(PlannedDriver { side, name, install: Some(install) });
+        catalog.planned.push(hook_core::catalog::PlannedDriver { side, name, install: Some(install) });
     }
-}
-
-fn planned() -> Vec<PlannedDriver> {
-    let of_side = |&(side, names): &(&'static str, &'static [&'static str])| {
-        names.iter().map(move |&name| PlannedDriver { side, name, install: None })
-    };
-    PLANNED.iter().flat_map(of_side).collect()
 }

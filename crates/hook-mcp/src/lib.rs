@@ -3,11 +3,13 @@
 //! | module | says |
 //! |---|---|
 //! | [`ingest`] | `mcp_ingest_exposed`: a tool whose calls are events |
+//! | [`output`] | `mcp_tool_output`: each event a call of a tool |
 //! | [`stdio`] | tools for an agent that has started this process |
 //!
 //! The contract, the roles and the log are unknown here.
 
 pub mod ingest;
+pub mod output;
 pub mod stdio;
 
 use hook_core::{
@@ -22,5 +24,5 @@ pub fn ingress() -> Vec<Entry<dyn IngressDriver>> {
 
 /// The drivers through which events go out.
 pub fn egress() -> Vec<Entry<dyn EgressDriver>> {
-    Vec::new()
+    vec![Entry::of::<output::McpToolOutput>()]
 }

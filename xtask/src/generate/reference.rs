@@ -32,8 +32,10 @@ fn drivers(catalog: &Catalog) -> String {
     for source in &catalog.sources {
         page += &format!("| `{}` | `{}` | `{}` |\n", source.name, source.verifier, source.secret_env);
     }
-    page += "\n## Known by name\n\nContracts may name these. Inactive they pass; active they are refused, because this build \
-             does not have them.\n\n";
+    if !catalog.planned.is_empty() {
+        page += "\n## Known by name\n\nContracts may name these. Inactive they pass; active they are refused, because this build \
+                 does not have them.\n\n";
+    }
     for driver in &catalog.planned {
         page += &format!("- `{}` ({})\n", driver.name, driver.side);
     }

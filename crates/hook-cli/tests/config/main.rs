@@ -486,7 +486,8 @@ fn capabilities_and_env_are_data_too() {
     assert!(names("egress_drivers").contains(&"openclaw_http_output".to_owned()));
     let kafka = if cfg!(feature = "kafka") { "egress_drivers" } else { "planned_drivers" };
     assert!(names(kafka).contains(&"kafka_output".to_owned()));
-    assert!(names("planned_drivers").contains(&"mcp_tool_output".to_owned()));
+    let mcp = if cfg!(feature = "mcp") { "egress_drivers" } else { "planned_drivers" };
+    assert!(names(mcp).contains(&"mcp_tool_output".to_owned()));
     assert!(names("sources").contains(&"github".to_owned()));
     let logs: &[&str] = if cfg!(feature = "kafka") { &["embedded", "kafka"] } else { &["embedded"] };
     assert_eq!(names("logs"), logs);

@@ -13,6 +13,7 @@
 //! | `mcp` | events as calls of a tool; the pipeline for agents that operate it |
 //! | [`sockets`] | events over WebSocket, in and out |
 //! | [`streams`] | events to clients that connect to us |
+//! | `tools` | events as calls of tools, of a process and over HTTP |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`floods`] | clients that send without end cost no memory |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
@@ -38,6 +39,8 @@ mod questions;
 mod sockets;
 mod streams;
 mod support;
+#[cfg(feature = "mcp")]
+mod tools;
 
 /// What the pipelines run on.
 const LOG: support::LogUnderTest = support::LogUnderTest::Embedded;

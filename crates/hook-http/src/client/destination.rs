@@ -92,6 +92,20 @@ impl Client {
         }
     }
 
+    /// Makes one request with a time-out of its own, which holds for the answer's body too. Whatever is answered is the caller's
+    /// to judge, and to read within bounds.
+    pub async fn request(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Response, Outcome> {
+        let client = self.client().map_err(|error| Outcome::failed(FailureClass::Misconfigured, error))?;
+        let request = client.request(method, self.url.clone()).headers(headers).body(body).timeout(timeout);
+        request.send().await.map_err(|error| classify::error(&error, timeout))
+    }
+
     /// Asks for the destination itself; whatever is answered is the caller's to judge.
     pub async fn get(&self, headers: HeaderMap) -> Result<Response, Outcome> {
         let client = self.client().map_err(|error| Outcome::failed(FailureClass::Misconfigured, error))?;
