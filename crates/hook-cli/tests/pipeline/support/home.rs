@@ -145,7 +145,11 @@ impl Home {
     /// A command with this contract, this log and this environment, and nothing else.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = self.bare(arguments);
-        command.args(["--contract", "contract.toml", "--data-dir", "data"]);
+        command.args(["--contract", "contract.toml"]);
+        // It reads a file, and has no log of its own.
+        if !arguments.starts_with("replay kafka") {
+            command.args(["--data-dir", "data"]);
+        }
         let runs = ["up", "serve", "relay", "smash"].iter().any(|role| arguments.split(' ').next() == Some(role));
         if runs && !arguments.contains("--instance-id") {
             command.args(crate::LOG.flags());
