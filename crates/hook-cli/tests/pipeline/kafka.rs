@@ -13,6 +13,8 @@
 mod answers;
 mod canary;
 mod delivery;
+#[cfg(feature = "mcp")]
+mod fan_out;
 mod fetching;
 mod isolation;
 mod kill;

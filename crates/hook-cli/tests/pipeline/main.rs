@@ -17,6 +17,7 @@
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`floods`] | clients that send without end cost no memory |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
+//! | `fan_out` | the contract that sends one event to everything |
 //! | [`isolation`] | a bad destination is nobody else's problem |
 //! | [`canary`] | secrets and payloads are written nowhere |
 
@@ -28,6 +29,8 @@ mod canary;
 mod commands;
 mod delivery;
 mod embedded;
+#[cfg(feature = "mcp")]
+mod fan_out;
 mod floods;
 mod isolation;
 mod kill;

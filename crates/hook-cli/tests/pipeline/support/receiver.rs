@@ -195,7 +195,10 @@ impl Shared {
             pause(reply.after);
             let Reply { status, body, retry_after, .. } = reply;
             let wait = retry_after.map(|wait| format!("retry-after: {wait}\r\n")).unwrap_or_default();
-            let head = format!("HTTP/1.1 {status} Scripted\r\n{wait}content-length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} Scripted\r\n{wait}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
             if writer.write_all(&[head.into_bytes(), body].concat()).is_err() {
                 return;
             }
