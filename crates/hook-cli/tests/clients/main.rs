@@ -2,6 +2,7 @@
 //!
 //! | module | who is there |
 //! |---|---|
+//! | [`outputs`] | servers of MCP's official SDKs, which `mcp_tool_output` calls |
 //! | [`sockets`] | the library `websockets` in Python, and the browser's own WebSocket in headless Chromium |
 //! | [`streams`] | the same as listeners, on `websocket_server_output` |
 //! | [`tools`] | the clients of MCP's official SDKs, and the command line of its Inspector |
@@ -15,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod outputs;
 mod peer;
 mod sockets;
 mod streams;
