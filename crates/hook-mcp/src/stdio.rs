@@ -34,8 +34,8 @@ pub trait Tools: Send + Sync + 'static {
     /// The tools that there are.
     fn list(&self) -> Vec<Tool>;
 
-    /// Answers a call of one of them with an object, or says what is wrong.
-    fn call(&self, name: &str, arguments: JsonObject) -> BoxFuture<'_, Result<Value, String>>;
+    /// Answers a call of one of them with the JSON of an object, or says what is wrong.
+    fn call(&self, name: &str, arguments: JsonObject) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// The conversation could not begin, or broke off.
@@ -96,10 +96,22 @@ impl ServerHandler for Server {
         }
         let answer = self.tools.call(&request.name, request.arguments.unwrap_or_default()).await;
         Ok(match answer {
-            Ok(value) => CallToolResult::structured(value),
+            Ok(json) => answered(json),
             Err(message) => CallToolResult::error(vec![ContentBlock::text(message)]),
         }
         .into())
+    }
+}
+
+/// The text is the answer to the digit; what is structured holds numbers as far as the SDK does.
+fn answered(json: String) -> CallToolResult {
+    match serde_json::from_str(&json) {
+        Ok(value) => {
+            let mut result = CallToolResult::structured(value);
+            result.content = vec![ContentBlock::text(json)];
+            result
+        }
+        Err(_) => CallToolResult::success(vec![ContentBlock::text(json)]),
     }
 }
 

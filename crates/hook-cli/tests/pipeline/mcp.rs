@@ -8,7 +8,7 @@ use std::{
     sync::mpsc,
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::{Contract, Home, Receiver, http::exchange, poll_until, sign, text};
 
@@ -35,8 +35,14 @@ fn hand_in(address: SocketAddr, number: u64) -> Option<Value> {
         "payload": { "n": number },
         "metadata": { "delivery_id": format!("order-{number}") },
     });
+    call(address, &arguments, "")
+}
+
+/// The same with these arguments, in which `PAYLOAD` stands for that text.
+fn call(address: SocketAddr, arguments: &Value, payload: &str) -> Option<Value> {
     let params = json!({ "name": "serve_ingest_event", "arguments": arguments });
-    let body = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params }).to_string();
+    let body = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params }).to_string();
+    let body = body.replace("\"PAYLOAD\"", payload);
     let head = format!(
         "POST /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer canary-token\r\ncontent-type: application/json\r\n\
          accept: application/json, text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -61,6 +67,49 @@ fn a_call_is_an_event_and_its_answer_says_where_it_is() {
     let again = hand_in(server(&pipeline.ready["listeners"]), 1).unwrap();
     let (_, code) = crate::LOG.answer_to_a_copy();
     assert_eq!(text(&again, "/status"), if code == "duplicate" { "duplicate" } else { "queued" });
+}
+
+#[test]
+fn a_signed_event_that_is_handed_on_stays_the_event_that_it_is() {
+    let receiver = Receiver::start();
+    let home = home(Contract::new().http_output("service", &receiver, ""));
+    let pipeline = home.up();
+    let webhook = sign::issue(1, "delivery-1");
+    let id = pipeline.accept(&webhook);
+    receiver.taken(&id);
+    let headers: Map<String, Value> =
+        webhook.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let arguments = json!({
+        "source": "github",
+        "event_type": "push",
+        "payload": "PAYLOAD",
+        "headers": headers,
+        "metadata": { "delivery_id": "another" },
+    });
+    let body = String::from_utf8(webhook.body).unwrap();
+    let told = call(server(&pipeline.ready["listeners"]), &arguments, &body).unwrap();
+    if !crate::LOG.is_kafka() {
+        assert_eq!((text(&told, "/status"), text(&told, "/event_id")), ("duplicate", id.as_str()));
+    }
+    let again = pipeline.accept(&sign::issue(2, "delivery-2"));
+    receiver.taken(&again);
+    let types: BTreeSet<_> =
+        receiver.deliveries().iter().map(|one| text(&one.json(), "/event_type").to_owned()).collect();
+    assert_eq!((receiver.deliveries().len(), types), (2, ["issues.opened".to_owned()].into()));
+}
+
+#[test]
+fn a_payload_that_webhooks_may_have_is_taken_to_the_byte() {
+    let receiver = Receiver::start();
+    let home = home(Contract::new().http_output("service", &receiver, ""));
+    let pipeline = home.up();
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    let payload = format!("{{\"n\": 1e400, \"x\":12345678901234567890123, \"deep\":{deep}}}");
+    let arguments = json!({ "source": "orders", "event_type": "order.paid", "payload": "PAYLOAD" });
+    let told = call(server(&pipeline.ready["listeners"]), &arguments, &payload).unwrap();
+    assert_eq!(told["status"], "queued", "{told}");
+    let delivery = receiver.wait_for(1).remove(0);
+    assert!(String::from_utf8(delivery.body).unwrap().contains(&payload));
 }
 
 #[test]

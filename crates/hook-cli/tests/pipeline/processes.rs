@@ -53,7 +53,7 @@ fn a_copy_is_stored_and_the_relay_removes_it_also_after_a_restart() {
     let pipeline = home.up();
     pipeline.accept(&webhook);
     // What the signature does not cover makes no new event of a captured body.
-    pipeline.accept(&sign::github("issues", "delivery-2", webhook.body.clone()));
+    pipeline.accept(&sign::github("issues", "delivery-2", webhook.body));
     let last = pipeline.accept(&sign::issue(1, "delivery-3"));
     receiver.taken(&last);
     let delivered: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.id()).collect();

@@ -38,6 +38,8 @@ use super::{
 
 /// So long opening a connection may take.
 const CONNECT_SECONDS: NonZeroU64 = NonZeroU64::new(10).expect("not zero");
+/// A connection that has stayed so long was a good one: the next is opened at once.
+const STEADY: Duration = Duration::from_secs(10);
 /// The first pause after a connection failed; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -170,9 +172,9 @@ impl EgressDriver for WebSocketClientOutput {
     fn run(&self, Host { stop, .. }: Host) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let queue = self.take_queue();
-            Holder { driver: self, link: None, failures: 0, connect_at: Instant::now(), last: None }
-                .run(queue, stop)
-                .await;
+            let now = Instant::now();
+            let holder = Holder { driver: self, link: None, failures: 0, opened_at: now, connect_at: now, last: None };
+            holder.run(queue, stop).await;
         })
     }
 }
@@ -225,8 +227,10 @@ impl WebSocketClientOutput {
 struct Holder<'a> {
     driver: &'a WebSocketClientOutput,
     link: Option<Link>,
-    /// How often in a row no connection could be opened.
+    /// How often in a row no connection could be opened, or none that stayed.
     failures: u32,
+    /// When the connection was opened.
+    opened_at: Instant,
     /// When another may be tried.
     connect_at: Instant,
     /// Why the last one failed.
@@ -281,11 +285,14 @@ impl Holder<'_> {
         match connect(&self.driver.client, authorization).await {
             Ok(socket) => {
                 info!(driver = WebSocketClientOutput::NAME, "connected");
-                (self.failures, self.last) = (0, None);
+                (self.opened_at, self.last) = (Instant::now(), None);
                 let mut link = Link::new(socket, self.driver.manner);
                 match link.send(batch).await {
                     Ok(()) => self.link = Some(link),
-                    Err(lost) => link.give_up(&lost),
+                    Err(lost) => {
+                        self.link = Some(link);
+                        self.on_lost(&lost);
+                    }
                 }
             }
             Err(failure) => {
@@ -301,8 +308,12 @@ impl Holder<'_> {
         if let Some(link) = self.link.take() {
             link.give_up(lost);
         }
+        let was_steady = self.opened_at.elapsed() >= STEADY;
+        if was_steady {
+            self.failures = 0;
+        }
         // A server that takes connections and drops them again is not asked without end.
-        if matches!(lost.class, FailureClass::Throttled | FailureClass::Misconfigured) {
+        if !was_steady || matches!(lost.class, FailureClass::Throttled | FailureClass::Misconfigured) {
             self.back_off(lost);
         }
     }

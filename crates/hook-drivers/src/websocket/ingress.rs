@@ -182,9 +182,15 @@ impl Door {
     /// The opening handshake of a server (RFC 6455, section 4.2), after who asks.
     fn open(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Answer, Refusal> {
         let (head, _) = request.into_parts();
-        let source = self.source_of(head.uri.path())?;
-        let turn_away = |away| self.turn_away(Some(&source), away);
+        let not_found = |code, message| self.turn_away(None, TurnedAway::new(RejectionKind::NotFound, code, message));
+        let name = self.rules.path.source(head.uri.path());
+        let name = name.ok_or_else(|| not_found("not_found", "there is nothing at this path"))?;
+        // Who may not come in learns of no source.
+        let known = self.inlet.source(&self.adapter, name);
+        let turn_away = |away| self.turn_away(known.as_ref(), away);
         let accept = accept::check(&head, &self.rules.access, &self.secrets).map_err(turn_away)?;
+        let unknown = || not_found("unknown_source", "no source of this name is known here");
+        let source = known.clone().ok_or_else(unknown)?;
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let slot = slot.map_err(|_| turn_away(TurnedAway::too_many()))?;
         let url = head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
@@ -210,14 +216,6 @@ impl Door {
             Box::pin(talking) as BoxFuture<'static, ()>
         };
         Answer { response: accept::switch(accept), upgrade: Some(Box::new(upgrade)) }
-    }
-
-    fn source_of(&self, path: &str) -> Result<SourceName, Refusal> {
-        let not_found = |code, message| self.turn_away(None, TurnedAway::new(RejectionKind::NotFound, code, message));
-        let name = self.rules.path.source(path);
-        let name = name.ok_or_else(|| not_found("not_found", "there is nothing at this path"))?;
-        let source = self.inlet.source(&self.adapter, name);
-        source.ok_or_else(|| not_found("unknown_source", "no source of this name is known here"))
     }
 
     fn turn_away(&self, source: Option<&SourceName>, away: TurnedAway) -> Refusal {

@@ -123,7 +123,16 @@ impl Link {
                     self.heard_at = Instant::now();
                     match message {
                         Some(Ok(Message::Text(text))) => self.on_text(text.as_str()),
-                        Some(Ok(Message::Close(frame))) => return closed(frame.as_ref()),
+                        Some(Ok(Message::Close(frame))) => {
+                            let _ = self.flush().await;
+                            return closed(frame.as_ref());
+                        }
+                        // The answer is written by now, but not sent: those to a server that does not read would pile up.
+                        Some(Ok(Message::Ping(_))) => {
+                            if let Err(lost) = self.flush().await {
+                                return lost;
+                            }
+                        }
                         Some(Ok(_)) => {}
                         Some(Err(error)) => return lost(&error),
                         None => return failure(FailureClass::Transient, "the server closed the connection"),
@@ -135,19 +144,32 @@ impl Link {
                     if self.heard_at.elapsed() > 2 * self.manner.ping_every {
                         return failure(FailureClass::Transient, "the server does not answer pings");
                     }
-                    let ping = self.socket.send(Message::Ping(bytes::Bytes::new()));
-                    match timeout(self.manner.send_timeout, ping).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => return lost(&error),
-                        Err(_) => return failure(FailureClass::Transient, "the server does not read"),
+                    let pinged = match self.socket.feed(Message::Ping(bytes::Bytes::new())).await {
+                        Ok(()) => self.flush().await,
+                        Err(error) => Err(lost(&error)),
+                    };
+                    if let Err(lost) = pinged {
+                        return lost;
                     }
                 }
             }
         }
     }
 
+    /// Sends what is written.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        match timeout(self.manner.send_timeout, self.socket.flush()).await {
+            Ok(flushed) => flushed.map_err(|error| lost(&error)),
+            Err(_) => Err(failure(FailureClass::Transient, "the server does not read")),
+        }
+    }
+
     /// What is not an acknowledgement of ours is passed over.
     fn on_text(&mut self, text: &str) {
+        // A list of one would be read as well.
+        if !text.trim_ascii_start().starts_with('{') {
+            return;
+        }
         let Ok(Ack { ack }) = serde_json::from_str::<Ack<'_>>(text) else { return };
         if let Some((_, answer)) = self.waiting.remove(ack.as_ref()) {
             let _ = answer.send(Outcome::delivered("acknowledged"));
@@ -196,7 +218,7 @@ fn closed(frame: Option<&CloseFrame>) -> Failure {
     let code = u16::from(frame.code);
     let class = match code {
         1003 | 1007 | 1009 => FailureClass::Rejected,
-        1002 | 1008 | 1010 => FailureClass::Misconfigured,
+        1002 | 1008 | 1010 | 3000 | 3003 => FailureClass::Misconfigured,
         1013 => FailureClass::Throttled,
         _ => FailureClass::Transient,
     };

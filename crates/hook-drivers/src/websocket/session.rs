@@ -171,8 +171,12 @@ impl Session {
             let message = "too many frames from this address".to_owned();
             return Err(refuse(id, RejectionKind::TooManyRequests, "rate_limited", message, Some(wait)));
         }
+        let expected = "expected an object with `id`, `event_type` and `payload`";
+        // A list of the three would be read as well.
+        if !text.as_str().trim_ascii_start().starts_with('{') {
+            return Err(malformed(None, expected.to_owned()));
+        }
         let frame: Frame<'_> = serde_json::from_str(text.as_str()).map_err(|error| {
-            let expected = "expected an object with `id`, `event_type` and `payload`";
             malformed(None, format!("{expected}; wrong at line {}, column {}", error.line(), error.column()))
         })?;
         let id = frame.id.into_owned();

@@ -231,11 +231,14 @@ async fn a_close_code_decides_about_the_next_attempt() {
         (1011, FailureClass::Transient),
         (4000, FailureClass::Transient),
     ] {
-        let server = Server::start(Behaviour::Closes(code)).await;
+        let mut server = Server::start(Behaviour::Closes(code)).await;
         let running = Running::start(&server.url(), json!({ "ack": true })).await;
         let failure = failure(running.send().await);
         assert_eq!(failure.class, class, "{code}");
         assert!(failure.error.contains(&code.to_string()) && !failure.error.contains("canary"), "{}", failure.error);
+        assert!(matches!(server.next().await, Seen::Connected(_)));
+        assert_eq!(server.next().await, sent_text());
+        assert_eq!(server.next().await, Seen::Closed(Some(code)), "the goodbye is answered");
     }
 }
 

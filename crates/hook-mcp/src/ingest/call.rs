@@ -13,7 +13,7 @@ use hook_core::{
     ports::ingress::{Refused, RejectionKind},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
 /// What names a delivery is not longer.
@@ -52,6 +52,18 @@ struct Metadata<'a> {
     ordering_key: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     traceparent: Option<Cow<'a, str>>,
+}
+
+/// What the SDK is to read of a request: a payload is none of its business, and it would refuse what others take. `None` where the
+/// request is no JSON.
+pub(super) fn without_payload(body: &Bytes) -> Option<Bytes> {
+    serde_json::from_slice::<IgnoredAny>(body).ok()?;
+    let message = serde_json::from_slice::<Message<'_>>(body).ok();
+    let payload = message.and_then(|message| message.params.arguments.get("payload").copied());
+    let Some(payload) = payload.filter(|payload| payload.get().starts_with('{')) else { return Some(body.clone()) };
+    let from = payload.get().as_ptr() as usize - body.as_ptr() as usize;
+    let (before, behind) = (&body[..from], &body[from + payload.get().len()..]);
+    Some([before, b"{}", behind].concat().into())
 }
 
 /// The arguments of one call.
@@ -148,7 +160,9 @@ impl<'a> Call<'a> {
         let Some(given) = self.arguments.get("metadata").filter(|raw| raw.get() != "null") else {
             return Ok(Metadata::default());
         };
-        serde_json::from_str(given.get()).map_err(|_| {
+        // A list of the three would be read as well.
+        let object = Some(given.get()).filter(|text| text.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(object).map_err(|_| {
             malformed(
                 "`metadata` has to be an object; `delivery_id`, `ordering_key` and `traceparent` in it have to be text",
             )

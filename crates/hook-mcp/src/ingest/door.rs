@@ -19,7 +19,7 @@ use hook_http::{
         rate::AddressRate,
     },
 };
-use http::{HeaderValue, Method, Request, Response, header::WWW_AUTHENTICATE, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::WWW_AUTHENTICATE, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use rmcp::transport::streamable_http_server::{
@@ -28,7 +28,7 @@ use rmcp::transport::streamable_http_server::{
 
 use super::{
     READ_TIMEOUT, Rules, browser,
-    call::Asked,
+    call::{Asked, without_payload},
     tool::{Tool, Toolbox},
 };
 
@@ -90,16 +90,21 @@ impl Door {
         let body = body::read(body, self.rules.max_payload_bytes as u64 + BESIDE_PAYLOAD, READ_TIMEOUT)
             .await
             .map_err(|error| self.refuse_body(error))?;
-        Ok(self.speak(head, body, peer).await)
+        self.speak(head, body, peer).await
     }
 
-    async fn speak(&self, mut head: Parts, body: Bytes, peer: IpAddr) -> Response<Bytes> {
-        head.extensions.insert(Asked { body: body.clone(), peer });
-        let answered = self.mcp.handle(Request::from_parts(head, Full::new(body))).await;
+    async fn speak(&self, mut head: Parts, body: Bytes, peer: IpAddr) -> Result<Response<Bytes>, Refusal> {
+        let read = without_payload(&body)
+            .ok_or_else(|| self.refuse(RejectionKind::Malformed, "malformed_message", "the body is not JSON"))?;
+        head.extensions.insert(Asked { body, peer });
+        let answered = self.mcp.handle(Request::from_parts(head, Full::new(read))).await;
         let (head, body) = answered.into_parts();
+        if let Some(message) = wrong_with(head.status) {
+            return Err(self.refuse(RejectionKind::Malformed, "malformed_message", message));
+        }
         // Without sessions and notifications an answer is one piece.
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Response::from_parts(head, body)
+        Ok(Response::from_parts(head, body))
     }
 
     fn count(&self, peer: IpAddr) -> Result<(), Refusal> {
@@ -129,6 +134,17 @@ impl Door {
     fn refuse(&self, kind: RejectionKind, code: &'static str, message: &str) -> Refusal {
         let refused = Refused { kind, code, message: message.to_owned(), retry_after: None };
         Refusal { rejection: self.inlet.refuse(&self.adapter, None, refused), challenge: None }
+    }
+}
+
+/// What the SDK says with a status and a line of text: our refusals are JSON, and are counted.
+fn wrong_with(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::NOT_ACCEPTABLE => Some("a client has to accept both application/json and text/event-stream"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Some("the body has to be one message of JSON-RPC, with the content type application/json")
+        }
+        _ => None,
     }
 }
 

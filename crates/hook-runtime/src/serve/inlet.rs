@@ -21,7 +21,7 @@ use hook_core::{
         ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind, Stored},
         log::{Append, Appended, DedupKey, Log, LogError, NewRecord},
         plugin::{Draft, Plugin, Verdict},
-        verifier::{Claim, DeliveryId, Refusal},
+        verifier::{Claim, DeliveryId, Refusal, SourceVerifier},
     },
     secret::Secrets,
 };
@@ -157,7 +157,7 @@ impl Serve {
             .map_err(|error| refused(RejectionKind::Malformed, "malformed_body", error.to_string()))?;
         let mut claim = source.describe(event, &payload);
         if let Some(stated) = &raw.stated {
-            claim = over(stated, claim);
+            claim = over(stated, claim, &*source.plan.verifier);
             if claim.event_type.is_none() {
                 let message = "nothing says which type of event it is";
                 return Err(refused(RejectionKind::Malformed, "no_event_type", message));
@@ -359,14 +359,18 @@ fn reserved(plan: &Plan) -> HashMap<SourceName, Vec<AdapterId>> {
     reserved
 }
 
-/// What the adapter knows comes before what the source says.
-fn over(stated: &Stated, claim: Claim) -> Claim {
-    let delivery_id = stated.delivery_id.clone();
-    let delivery_id = delivery_id.map(|value| DeliveryId { value, is_signed: stated.is_sender_proven });
+/// What the adapter knows comes before what the source says, unless a secret vouches for that: whoever hands on a signed event
+/// cannot make another of it, by a type or by a name.
+fn over(stated: &Stated, claim: Claim, verifier: &dyn SourceVerifier) -> Claim {
+    let is_signed = stated.is_sender_proven && verifier.signs_delivery_id();
+    let delivery_id = stated.delivery_id.clone().map(|value| DeliveryId { value, is_signed });
+    let stated =
+        Claim { event_type: stated.event_type.clone(), delivery_id, ordering_key: stated.ordering_key.clone() };
+    let (first, second) = if verifier.needs_secret() { (claim, stated) } else { (stated, claim) };
     Claim {
-        event_type: stated.event_type.clone().or(claim.event_type),
-        delivery_id: delivery_id.or(claim.delivery_id),
-        ordering_key: stated.ordering_key.clone().or(claim.ordering_key),
+        event_type: first.event_type.or(second.event_type),
+        delivery_id: first.delivery_id.or(second.delivery_id),
+        ordering_key: first.ordering_key.or(second.ordering_key),
     }
 }
 

@@ -69,7 +69,7 @@ impl Tools for Commands {
         tools
     }
 
-    fn call(&self, name: &str, arguments: Map<String, Value>) -> BoxFuture<'_, Result<Value, String>> {
+    fn call(&self, name: &str, arguments: Map<String, Value>) -> BoxFuture<'_, Result<String, String>> {
         let asked = Asked::read(name, arguments);
         Box::pin(async move {
             let asked = asked?;
@@ -94,6 +94,7 @@ fn run_command(globals: Globals, catalog: Arc<Catalog>, line: Vec<OsString>) -> 
     let ended = commands::run(&Context { catalog, globals, output }, &command);
     let Written { answers, notes } = collected.take();
     // A pipeline that is not ready is an answer too, although the command fails.
-    let is_answer = ended.is_ok() || (matches!(command, Command::Status(_)) && notes.is_empty());
+    let is_status = || matches!(command, Command::Status(_)) && answers.contains("\"ready\":");
+    let is_answer = ended.is_ok() || is_status();
     if is_answer { Ok(answers) } else { Err((notes + &answers).trim_end().to_owned()) }
 }

@@ -1,11 +1,11 @@
 //! The tools, and the command line that each of them is.
 
-use std::ffi::OsString;
+use std::{borrow::Cow, collections::BTreeMap, ffi::OsString};
 
 use hook_mcp::stdio::Tool;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, value::RawValue};
 
 /// An answer to an agent is not longer than this: it has to be read.
 const MOST_EVENTS: u32 = 100;
@@ -132,33 +132,37 @@ impl Asked {
         words.into_iter().map(OsString::from).collect()
     }
 
-    /// What the command has written, as an object: the lines of a list are its `items`.
-    pub(super) fn answer(&self, written: &str) -> Result<Value, String> {
+    /// What the command has written, as an object: the lines of a list are its `items`. Payloads stay as they are.
+    pub(super) fn answer(&self, written: &str) -> Result<String, String> {
         let is_list = matches!(self, Self::ListEvents(_) | Self::ListDeadLetters(_));
         if !is_list && written.len() > LONGEST_ANSWER {
             return Err(format!("the answer has {} bytes, which is too much for a conversation", written.len()));
         }
-        let lines: Result<Vec<Value>, _> = written.lines().map(serde_json::from_str).collect();
-        let mut lines = lines.map_err(|error| format!("the answer is no JSON: {error}"))?;
-        if is_list {
-            lines.iter_mut().for_each(without_payload);
-        }
+        let mut lines = written.lines().filter(|line| !line.is_empty());
         match self {
-            Self::ListEvents(_) | Self::ListDeadLetters(_) | Self::ShowDeadLetters(_) => Ok(json!({ "items": lines })),
+            Self::ListEvents(_) | Self::ListDeadLetters(_) => Ok(items(lines.map(without_payload))),
+            Self::ShowDeadLetters(_) => Ok(items(lines.map(str::to_owned))),
             Self::Status | Self::ShowEvent(_) | Self::Explain(_) | Self::ReplayEvent(_) => {
-                lines.pop().ok_or_else(|| "there is no answer".to_owned())
+                lines.next_back().map(str::to_owned).ok_or_else(|| "there is no answer".to_owned())
             }
         }
     }
 }
 
+fn items(lines: impl Iterator<Item = String>) -> String {
+    format!("{{\"items\":[{}]}}", lines.collect::<Vec<_>>().join(","))
+}
+
 /// An event, or the one in a dead letter, without what its sender wrote.
-fn without_payload(item: &mut Value) {
-    for object in ["", "/envelope"] {
-        if let Some(Value::Object(fields)) = item.pointer_mut(object) {
-            fields.shift_remove("payload");
-        }
-    }
+fn without_payload(line: &str) -> String {
+    let Ok(mut fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(line) else {
+        return line.to_owned();
+    };
+    fields.remove("payload");
+    let envelope = fields.get("envelope").map(|envelope| without_payload(envelope.get()));
+    let envelope = envelope.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    fields.extend(envelope.map(|envelope| ("envelope".into(), envelope)));
+    serde_json::to_string(&fields).expect("what was read serialises")
 }
 
 fn events(filter: &EventFilter) -> Vec<String> {
@@ -175,7 +179,7 @@ fn dead_letters(filter: &DeadLetterFilter) -> Vec<String> {
 fn listed<const N: usize>(words: &[&str], flags: [(&str, &Option<String>); N], limit: &Option<u32>) -> Vec<String> {
     let mut line: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     line.extend(flags.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
-    line.push(format!("--limit={}", limit.unwrap_or(USUAL_EVENTS).min(MOST_EVENTS)));
+    line.push(format!("--limit={}", limit.unwrap_or(USUAL_EVENTS).clamp(1, MOST_EVENTS)));
     line
 }
 
@@ -193,6 +197,8 @@ fn schema<T: JsonSchema>() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn line(name: &str, arguments: Value) -> Result<Vec<String>, String> {
@@ -218,10 +224,11 @@ mod tests {
     #[test]
     fn the_lines_of_a_list_are_items_without_payloads() {
         let list = Asked::read("list_events", Map::new()).unwrap();
-        assert_eq!(list.answer("").unwrap(), json!({ "items": [] }));
+        assert_eq!(list.answer("").unwrap(), "{\"items\":[]}");
         let lines = "{\"id\":\"x\",\"payload\":{}}\n{\"envelope\":{\"id\":\"y\",\"payload\":{}}}\n";
-        assert_eq!(list.answer(lines).unwrap(), json!({ "items": [{ "id": "x" }, { "envelope": { "id": "y" } }] }));
-        assert_eq!(Asked::Status.answer("{\"ready\":true}\n").unwrap(), json!({ "ready": true }));
+        assert_eq!(list.answer(lines).unwrap(), "{\"items\":[{\"id\":\"x\"},{\"envelope\":{\"id\":\"y\"}}]}");
+        let event = "{\"payload\":{\"n\":12345678901234567890123,\"x\":1.10}}";
+        assert_eq!(Asked::Status.answer(&format!("{event}\n")).unwrap(), event, "to the digit");
         assert!(Asked::Status.answer("").is_err());
     }
 
