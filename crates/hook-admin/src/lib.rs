@@ -6,6 +6,7 @@
 //! | [`story`] | what happened to one event |
 //! | [`transfer`] | records as JSON lines, out of a log and into one |
 //! | [`public`] | `/health`, `/ready`, `/metrics` on the admin address |
+//! | [`travel`] | jobs that send stored events again |
 //! | [`socket`] | typed requests on the admin socket, and the client for them |
 
 pub mod public;
@@ -13,6 +14,7 @@ pub mod query;
 pub mod socket;
 pub mod story;
 pub mod transfer;
+pub mod travel;
 
 /// The file name of the admin socket in a data directory that belongs to one process.
 pub const SOCKET_NAME: &str = "admin.sock";

@@ -13,7 +13,9 @@ use hook_core::{
     names::{Glob, SourceName, TopicName},
     ports::log::{From, Log, LogError, Position, Record, Scan, TopicFilter},
 };
+use hook_runtime::travel::Redriven;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// So many records are read at once.
 const READ: usize = 256;
@@ -197,10 +199,25 @@ pub async fn dead_letters(
     log: &Arc<dyn Log>,
     own: &OwnTopics,
     query: &DeadLetterQuery,
-) -> Result<Vec<DeadLetter>, LogError> {
+) -> Result<Vec<StoredLetter>, LogError> {
+    let redriven = Redriven::read(log, &own.journal).await?;
     let scan = log.scan(TopicFilter::only(&own.dead_letters), query.since.map_or(From::Earliest, From::Time))?;
     let limit = if query.event_id.is_some() { query.limit.or(Some(usize::MAX)) } else { query.limit };
-    newest(scan, limit, |record| DeadLetter::from_record(record).ok().filter(|letter| query.takes(letter))).await
+    let stored = |record: &Record| {
+        let letter = DeadLetter::from_record(record).ok().filter(|letter| query.takes(letter))?;
+        let redriven_by = redriven.by(&letter, &record.position);
+        Some(StoredLetter { letter, redriven_by })
+    };
+    newest(scan, limit, stored).await
+}
+
+/// A dead letter, and what has become of it.
+#[derive(Debug, Clone)]
+pub struct StoredLetter {
+    /// The letter.
+    pub letter: DeadLetter,
+    /// The job that has redriven it.
+    pub redriven_by: Option<Uuid>,
 }
 
 /// Where the records of an event begin. A clock that stepped back is allowed for.
@@ -231,9 +248,13 @@ async fn newest<T>(
     }
 }
 
-/// A dead letter as one JSON line: the `DlqEnvelope`.
-pub fn dead_letter_line(letter: &DeadLetter) -> Bytes {
-    let mut line = letter.to_json(Layout::OneLine);
+/// A dead letter as one JSON line: the `DlqEnvelope`, with `redriven_by` beside its keys where it was.
+pub fn dead_letter_line(stored: &StoredLetter) -> Bytes {
+    let mut line = stored.letter.to_json(Layout::OneLine);
+    if let Some(job) = stored.redriven_by {
+        line.pop();
+        line.extend_from_slice(format!(",\"redriven_by\":\"{job}\"}}").as_bytes());
+    }
     line.push(b'\n');
     line.into()
 }

@@ -24,7 +24,7 @@ use hook_core::{
     ports::log::{LogError, Record},
     stop::Stop,
 };
-use hook_runtime::{Handle, WaitingKey, cursors, replay, status::Status};
+use hook_runtime::{Handle, WaitingKey, cursors, status::Status, travel::ToUrl};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -37,6 +37,7 @@ use crate::{
     query::{self, DeadLetterQuery, EventQuery, OwnTopics, Tail},
     story::{self, Story},
     transfer::{self, Identity, Reading, StoredCount, TransferQuery},
+    travel::{self, Running},
 };
 
 /// The largest part of an import: one record of the largest size, in base64.
@@ -80,8 +81,8 @@ impl AdminSocket {
         Ok(Self { listener, path })
     }
 
-    /// Answers until `stop`, then removes the socket.
-    pub async fn serve(self, handle: Arc<Handle>, stop: Stop) -> io::Result<()> {
+    /// Answers until `stop`, then removes the socket. `to_url` makes what posts events to URLs of operators.
+    pub async fn serve(self, handle: Arc<Handle>, to_url: ToUrl, stop: Stop) -> io::Result<()> {
         let router = Router::new()
             .route("/status", get(status))
             .route("/events", get(events))
@@ -90,12 +91,13 @@ impl AdminSocket {
             .route("/explain/{id}", get(explain))
             .route("/refusals/{id}", get(refusal))
             .route("/dead-letters", get(dead_letters))
-            .route("/replay/{id}", post(replay_event))
+            .route("/jobs", get(travel::list).post(travel::run))
+            .route("/jobs/count", post(travel::count))
             .route("/cursors/{name}", delete(delete_cursor))
             .route("/log/export", get(export))
             .route("/log/identities", get(identities))
             .route("/log/import", post(import).layer(DefaultBodyLimit::max(IMPORT_BYTES)))
-            .with_state(Admin { handle, stop: stop.clone() });
+            .with_state(Admin { handle, stop: stop.clone(), to_url, running: Running::default() });
         let served = axum::serve(self.listener, router).with_graceful_shutdown(stop).await;
         let _ = std::fs::remove_file(&self.path);
         served
@@ -103,9 +105,11 @@ impl AdminSocket {
 }
 
 #[derive(Clone)]
-struct Admin {
-    handle: Arc<Handle>,
-    stop: Stop,
+pub(crate) struct Admin {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) stop: Stop,
+    pub(crate) to_url: ToUrl,
+    pub(crate) running: Running,
 }
 
 impl Admin {
@@ -188,12 +192,6 @@ async fn dead_letters(State(admin): State<Admin>, Query(query): Query<DeadLetter
     Ok(lines(letters.iter().flat_map(query::dead_letter_line).collect::<Vec<u8>>()))
 }
 
-async fn replay_event(State(admin): State<Admin>, UrlPath(id): UrlPath<EventId>) -> Result<Response, Failed> {
-    let handle = &admin.handle;
-    let replayed = replay::event(handle.plan(), handle.log(), id, handle.clock().now()).await?;
-    Ok(Json(replayed).into_response())
-}
-
 /// Streams one JSON line a record, and ends with an empty line: without it, the answer was cut off.
 async fn export(State(admin): State<Admin>, Query(query): Query<TransferQuery>) -> Result<Response, Failed> {
     let reading = query.scan(admin.handle.log())?;
@@ -256,12 +254,12 @@ fn lines(lines: impl Into<Body>) -> Response {
     lines_of(lines.into())
 }
 
-fn lines_of(body: Body) -> Response {
+pub(crate) fn lines_of(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
 /// Why a request on the socket failed.
-enum Failed {
+pub(crate) enum Failed {
     NotFound,
     Refused(String),
     Log(LogError),
@@ -270,16 +268,6 @@ enum Failed {
 impl From<LogError> for Failed {
     fn from(error: LogError) -> Self {
         Self::Log(error)
-    }
-}
-
-impl From<replay::ReplayError> for Failed {
-    fn from(error: replay::ReplayError) -> Self {
-        match error {
-            replay::ReplayError::NotFound(_) => Self::NotFound,
-            replay::ReplayError::NotRouted(_) => Self::Refused(error.to_string()),
-            replay::ReplayError::Log(error) => Self::Log(error),
-        }
     }
 }
 
@@ -356,9 +344,37 @@ impl Client {
         self.send("GET", path).await
     }
 
-    /// Orders, and takes the whole answer.
-    pub async fn post(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.send("POST", path).await
+    /// Orders in JSON, and takes the whole answer.
+    pub async fn post_json<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, ClientError> {
+        let body = self.request_json(path, order).await?;
+        serde_json::from_slice(&body.collect().await.map_err(failed)?.to_bytes()).map_err(failed)
+    }
+
+    /// Orders in JSON, and hands over each line of the answer as it comes, without its line feed; until `take` has enough.
+    pub async fn post_lines(
+        &self,
+        path: &str,
+        order: &impl Serialize,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
+        let mut body = self.request_json(path, order).await?;
+        let mut partial = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(failed)?.into_data() else { continue };
+            partial.extend_from_slice(&data);
+            while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = partial.drain(..=end).collect();
+                if !take(&line[..end]) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn request_json(&self, path: &str, order: &impl Serialize) -> Result<Incoming, ClientError> {
+        let body = serde_json::to_vec(order).map_err(failed)?;
+        self.request("POST", path, body.into()).await
     }
 
     /// Gives, and takes the whole answer.
@@ -441,7 +457,9 @@ async fn request(stream: UnixStream, method: &str, path: &str, body: Bytes) -> R
     // tidy-allow(supervised): ends with the connection, which the answer's body holds open
     tokio::spawn(connection);
     let body = Full::new(body);
-    let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook").body(body);
+    let request = hyper::Request::builder().method(method).uri(path).header(header::HOST, "hook");
+    // What takes JSON asks for its name.
+    let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
     let response = sender.send_request(request.map_err(failed)?).await.map_err(failed)?;
     let (status, body) = (response.status(), response.into_body());
     match status {

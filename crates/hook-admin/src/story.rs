@@ -1,5 +1,7 @@
 //! The story of one event or request: where it is stored, what was tried, how it stands with each destination.
 
+mod routes;
+
 use std::sync::Arc;
 
 use hook_contract::plan::{Plan, SmashRoute};
@@ -7,13 +9,14 @@ use hook_core::{
     Timestamp,
     envelope::{EventHeader, Replay},
     event::{EventId, RequestId},
+    job::Job,
     journal::{JournalEntry, Step},
     names::CursorName,
-    ports::log::{Log, LogError, LogState, Position, TopicFilter},
+    ports::log::{Log, LogError, LogState, Position, Record, TopicFilter},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::query::{self, OwnTopics};
+use crate::query::{self, OwnTopics, StoredEvent};
 
 /// What is known about an id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,15 +34,58 @@ pub struct EventStory {
     /// The event without its payload.
     #[serde(flatten)]
     pub header: EventHeader,
+    /// The scheme by which its sender has proven itself; `None` where the contract no longer has the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
     /// Where it is stored: one place a topic, and one more for each replay.
     pub stored: Vec<Position>,
+    /// What each route makes of it, by the contract in force now: it need not be that by which it was routed.
+    #[serde(default)]
+    pub routes: Vec<RouteStory>,
     /// The times that an operator sent it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replays: Vec<Replay>,
+    pub replays: Vec<ReplayStory>,
     /// What happened to it, oldest first.
     pub steps: Vec<JournalEntry>,
     /// How it stands with each destination that takes it.
     pub destinations: Vec<DestinationStory>,
+}
+
+/// What a route makes of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStory {
+    /// `serve` or `smash`.
+    pub side: Side,
+    /// Its id.
+    pub route: String,
+    /// Whether it takes the event.
+    pub takes: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// On which side of the log a route is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Into the log.
+    Serve,
+    /// Out of it.
+    Smash,
+}
+
+/// An operator sent an event again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayStory {
+    /// The mark that the event bears since.
+    #[serde(flatten)]
+    pub replay: Replay,
+    /// Who, as the journal still knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The command, as the journal still knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// How an event stands with one destination.
@@ -51,6 +97,24 @@ pub struct DestinationStory {
     pub state: DeliveryState,
     /// Attempts that the journal still knows.
     pub attempts: u32,
+    /// How long after it was received the destination's first attempts began and ended.
+    #[serde(flatten)]
+    pub times: Times,
+}
+
+/// How long after an event was received its steps at one destination were, in milliseconds; what the journal does not know is
+/// left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// It was durable by then: the destination's worker has read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_ms: Option<u64>,
+    /// The first attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attempt_ms: Option<i64>,
+    /// The destination had it, or it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<i64>,
 }
 
 /// How an event stands with a destination.
@@ -94,20 +158,55 @@ pub async fn tell(plan: &Plan, log: &Arc<dyn Log>, id: EventId) -> Result<Option
         let entry = entries.into_iter().find(|entry| entry.request_id == Some(request_id));
         return Ok(entry.map(of_request));
     };
-    let header = first.event.header.clone();
+    let mut header = first.event.header.clone();
+    // Marks of replays are told by themselves.
+    header.meta.replay = None;
+    let jobs: Vec<_> = entries.iter().filter_map(job_of).cloned().collect();
     let steps: Vec<_> = entries.into_iter().filter(|entry| entry.event_id == Some(id)).collect();
-    let mut replays: Vec<Replay> = stored.iter().filter_map(|stored| stored.event.header.meta.replay).collect();
-    replays.dedup();
+    let mut replays: Vec<ReplayStory> = Vec::new();
+    for replay in stored.iter().filter_map(|stored| stored.event.header.meta.replay.clone()) {
+        if replays.iter().all(|told| told.replay != replay) {
+            let job = jobs.iter().find(|job| job.id == replay.id);
+            let (by, command) = (job.map(|job| job.by.clone()), job.map(|job| job.command.clone()));
+            replays.push(ReplayStory { replay, by, command });
+        }
+    }
     let positions: Vec<_> = stored.iter().map(|stored| stored.position.clone()).collect();
     let state = log.state();
     let mut destinations = Vec::new();
-    for route in plan.smash.routes.iter().filter(|route| route.takes(&header.source, header.event_type.as_str())) {
-        let read: Vec<_> = positions.iter().filter(|position| route.topics.matches(&position.topic)).collect();
-        if !read.is_empty() {
-            destinations.extend(of_route(plan, route, &read, &steps, &state));
+    for route in &plan.smash.routes {
+        for destination in &route.destinations {
+            let name = format!("{}/{}", route.id, destination.adapter);
+            let read: Vec<_> = stored.iter().filter(|stored| is_for(stored, route, &name)).collect();
+            if !read.is_empty() {
+                let cursor = CursorName::of_destination(&plan.app.id, &route.id, &destination.adapter);
+                let read: Vec<_> = read.into_iter().map(|stored| &stored.position).collect();
+                destinations.push(of_destination(name, &cursor, &read, (&header, &steps), &state));
+            }
         }
     }
-    Ok(Some(Story::Event(Box::new(EventStory { header, stored: positions, replays, steps, destinations }))))
+    let verifier = plan.sources.get(&header.source).map(|source| source.verifier_name.clone());
+    let routes = routes::of(plan, &header, &positions);
+    let story = EventStory { header, verifier, stored: positions, routes, replays, steps, destinations };
+    Ok(Some(Story::Event(Box::new(story))))
+}
+
+/// Whether a destination gets what is stored there.
+fn is_for(stored: &StoredEvent, route: &SmashRoute, name: &str) -> bool {
+    let header = &stored.event.header;
+    route.topics.matches(&stored.position.topic)
+        && match header.addressees() {
+            Some(to) => to.iter().any(|to| to == name),
+            None => route.takes(&header.source, header.event_type.as_str()),
+        }
+}
+
+/// The job that an entry begins.
+fn job_of(entry: &JournalEntry) -> Option<&Job> {
+    match &entry.step {
+        Step::JobStarted { job, .. } => Some(job),
+        _ => None,
+    }
 }
 
 /// The story of a refusal.
@@ -116,27 +215,22 @@ pub fn of_request(entry: JournalEntry) -> Story {
     Story::Request(RequestStory { request_id, at: entry.at, event_id: entry.event_id, step: entry.step })
 }
 
-fn of_route(
-    plan: &Plan,
-    route: &SmashRoute,
+fn of_destination(
+    destination: String,
+    cursor: &CursorName,
     read: &[&Position],
-    steps: &[JournalEntry],
+    (header, steps): (&EventHeader, &[JournalEntry]),
     state: &LogState,
-) -> Vec<DestinationStory> {
-    let story = |adapter| {
-        let destination = format!("{}/{adapter}", route.id);
-        let cursor = CursorName::of_destination(&plan.app.id, &route.id, adapter);
-        let is_past = read.iter().all(|position| is_past(state, &cursor, position));
-        let Told { last, ended, attempts } = told(&destination, steps);
-        // Each place that the event stands in, a replay's too, ends once.
-        let state = match last {
-            Some(last) if is_past || ended >= read.len() => last,
-            None if is_past => DeliveryState::Done,
-            _ => DeliveryState::Pending,
-        };
-        DestinationStory { destination, state, attempts }
+) -> DestinationStory {
+    let is_past = read.iter().all(|position| is_past(state, cursor, position));
+    let Told { last, ended, attempts, times } = told(&destination, header.received_at, steps);
+    // Each place that the event stands in, a replay's too, ends once.
+    let state = match last {
+        Some(last) if is_past || ended >= read.len() => last,
+        None if is_past => DeliveryState::Done,
+        _ => DeliveryState::Pending,
     };
-    route.destinations.iter().map(|destination| story(&destination.adapter)).collect()
+    DestinationStory { destination, state, attempts, times }
 }
 
 /// What the journal tells of an event at a destination.
@@ -147,28 +241,40 @@ struct Told {
     /// How often it ended.
     ended: usize,
     attempts: u32,
+    times: Times,
 }
 
-fn told(name: &str, steps: &[JournalEntry]) -> Told {
+fn told(name: &str, received_at: Timestamp, steps: &[JournalEntry]) -> Told {
     let mut told = Told::default();
+    let after = |at: Timestamp| i64::try_from(at.duration_since(received_at).as_millis()).ok();
     for entry in steps {
         let ended = match &entry.step {
-            Step::AttemptFailed { destination, .. } if destination == name => {
-                told.attempts += 1;
+            Step::AttemptFailed { destination, took_ms, read_ms, .. } if destination == name => {
+                told.attempt(after(entry.at), *took_ms, *read_ms);
                 continue;
             }
-            Step::Delivered { destination, .. } if destination == name => {
-                told.attempts += 1;
+            Step::Delivered { destination, took_ms, read_ms, .. } if destination == name => {
+                told.attempt(after(entry.at), *took_ms, *read_ms);
                 DeliveryState::Delivered
             }
             Step::DeadLettered { destination, .. } if destination == name => DeliveryState::DeadLettered,
             Step::Dropped { destination, .. } if destination == name => DeliveryState::Dropped,
             _ => continue,
         };
+        told.times.ended_ms = told.times.ended_ms.or(after(entry.at));
         told.last = Some(ended);
         told.ended += 1;
     }
     told
+}
+
+impl Told {
+    fn attempt(&mut self, ended_ms: Option<i64>, took_ms: u64, read_ms: Option<u64>) {
+        let began_ms = ended_ms.and_then(|ended| ended.checked_sub_unsigned(took_ms));
+        self.attempts += 1;
+        self.times.read_ms = self.times.read_ms.or(read_ms);
+        self.times.first_attempt_ms = self.times.first_attempt_ms.or(began_ms);
+    }
 }
 
 /// Whether everything up to and including the position is done, as far as the watermark tells.
@@ -188,7 +294,13 @@ async fn entries(log: &Arc<dyn Log>, own: &OwnTopics, id: EventId) -> Result<Vec
         if records.is_empty() {
             return Ok(found);
         }
-        let about = records.iter().filter(|record| record.key.as_deref() == Some(key.as_slice()));
-        found.extend(about.filter_map(|record| JournalEntry::from_record(record).ok()));
+        let is_about =
+            |record: &&Record| record.key.as_deref() == Some(key.as_slice()) || JournalEntry::is_of_job(record);
+        let about = records.iter().filter(is_about);
+        // Of jobs only what was asked for: how far they were at which time fills a journal.
+        let about = about.filter_map(|record| JournalEntry::from_record(record).ok());
+        found.extend(
+            about.filter(|entry| entry.event_id.is_some() || entry.request_id.is_some() || job_of(entry).is_some()),
+        );
     }
 }

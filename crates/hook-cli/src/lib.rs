@@ -10,6 +10,7 @@
 //! | [`data_directory`], [`readers`] | where the log is kept; what the cursors of a plan read |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
 //! | [`kafka`], [`migration`] | the log on Kafka, as far as this build has it; the mark of a move to it |
+//! | [`travel`] | stored events again: what `hook replay` and `hook dlq redrive` have in common |
 //! | [`lab`] | a pipeline with everything around it, for `hook demo` and the smoke tests |
 //! | [`output`], [`report`], [`exit`], [`logging`] | what is printed, how a command ends, what is logged |
 //! | [`event_id`], [`since`] | values on the command line |
@@ -38,6 +39,7 @@ mod redaction;
 pub mod report;
 pub mod secretless;
 pub mod since;
+pub mod travel;
 
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 

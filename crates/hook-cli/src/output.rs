@@ -86,6 +86,11 @@ impl Output {
         self.stderr_has_color
     }
 
+    /// Whether somebody watches stderr as it is written.
+    pub fn stderr_is_terminal(&self) -> bool {
+        self.stderr_is_terminal
+    }
+
     /// Writes text to stdout as it is.
     pub fn text(&self, text: &str) -> Result<(), Exit> {
         if let Some(collected) = &self.collected {

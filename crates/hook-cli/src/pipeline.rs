@@ -30,6 +30,7 @@ use tracing::warn;
 use crate::{
     kafka::{self, Purpose},
     migration,
+    travel::url,
 };
 
 /// How long questions that have begun may take when the process ends.
@@ -75,7 +76,7 @@ impl Pipeline {
         let stop = || Stop::when(stop_admin.clone().cancelled_owned());
         let mut admin_tasks = vec![tokio::spawn(public::serve(admin, Arc::clone(&handle), access, stop()))];
         match open_socket(&data_directory, shared.as_deref()) {
-            Ok(socket) => admin_tasks.push(tokio::spawn(socket.serve(Arc::clone(&handle), stop()))),
+            Ok(socket) => admin_tasks.push(tokio::spawn(socket.serve(Arc::clone(&handle), url::maker(), stop()))),
             // Events flow without it; only the commands that ask this process cannot.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => warn!(
                 %error,

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use crate::{
     event::{EventId, TraceId},
+    job::DeadLetterClass,
     names::{AdapterId, EventType, SourceName, TopicName},
+    outcome::FailureClass,
     payload::{Payload, PayloadError},
     ports::log::{NewRecord, Record},
 };
@@ -56,6 +58,10 @@ pub struct Meta {
     /// SHA-256 of the body as received, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_sha256: Option<String>,
+    /// When the sender sent it, where its signature covers that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub sent_at: Option<Timestamp>,
     /// Present on an event that an operator sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
@@ -69,14 +75,24 @@ impl Meta {
 }
 
 /// Marks an event that was taken from the log and sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Replay {
-    /// Names the replay.
+    /// Names the replay: the job that sends it.
     #[schemars(with = "String")]
     pub id: Uuid,
     /// When it was asked for.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// The destinations (`route/adapter`) that it is for; left out where it is for all that take it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+}
+
+impl EventHeader {
+    /// The destinations that it is for alone, whatever their routes take; `None` where the routes decide.
+    pub fn addressees(&self) -> Option<&[String]> {
+        self.meta.replay.as_ref().map(|replay| replay.to.as_slice()).filter(|to| !to.is_empty())
+    }
 }
 
 /// An event with its payload.
@@ -225,9 +241,31 @@ pub struct DeadLetterHeader {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub first_attempt_at: Option<Timestamp>,
+    /// What the last failure meant; `None` where there was no attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
     /// The event, unchanged.
     pub event: EventHeader,
 }
+
+/// What dead letters name as their destination that no route took.
+pub const UNROUTED: &str = "unrouted";
+
+impl DeadLetterHeader {
+    /// Why the event is here.
+    pub fn class(&self) -> DeadLetterClass {
+        match self.class {
+            Some(class) => DeadLetterClass::Failed(class),
+            None if self.destination == UNROUTED => DeadLetterClass::Unrouted,
+            None if self.destination.starts_with("serve/") => DeadLetterClass::Unreadable,
+            None if self.error.starts_with(REFUSED_BY_PLUGIN) => DeadLetterClass::Plugin,
+            None => DeadLetterClass::Unknown,
+        }
+    }
+}
+
+/// What the error of a dead letter begins with that a plugin has refused.
+pub const REFUSED_BY_PLUGIN: &str = "refused by a plugin: ";
 
 /// An event that one destination did not take.
 #[derive(Debug, Clone)]
@@ -258,7 +296,7 @@ impl DeadLetter {
         }
     }
 
-    /// The `DlqEnvelope` as JSON: `failed_at`, `error`, `destination`, `attempts`, `first_attempt_at`, `envelope`.
+    /// The `DlqEnvelope` as JSON: `failed_at`, `error`, `destination`, `attempts`, `first_attempt_at`, `class`, `envelope`.
     pub fn to_json(&self, layout: Layout) -> Vec<u8> {
         #[derive(Serialize)]
         struct Rendered<'a> {
@@ -267,17 +305,20 @@ impl DeadLetter {
             destination: &'a str,
             attempts: u32,
             first_attempt_at: Option<Timestamp>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            class: Option<FailureClass>,
             envelope: Box<RawValue>,
         }
         let event = Envelope { header: self.header.event.clone(), payload: self.payload.clone() };
         let text = String::from_utf8(event.to_json(layout)).unwrap_or_default();
-        let DeadLetterHeader { failed_at, error, destination, attempts, first_attempt_at, .. } = &self.header;
+        let DeadLetterHeader { failed_at, error, destination, attempts, first_attempt_at, class, .. } = &self.header;
         to_json(&Rendered {
             failed_at: *failed_at,
             error,
             destination,
             attempts: *attempts,
             first_attempt_at: *first_attempt_at,
+            class: *class,
             envelope: RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         })
     }
@@ -358,6 +399,7 @@ mod tests {
                 destination: "route/out".into(),
                 attempts: 6,
                 first_attempt_at: None,
+                class: Some(FailureClass::Transient),
                 event: event.header.clone(),
             },
             payload: event.payload.clone(),

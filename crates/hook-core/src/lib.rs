@@ -10,6 +10,7 @@
 //! | [`payload`] | the JSON object of an event, kept as the bytes that came |
 //! | [`envelope`] | what rests in the log and goes out |
 //! | [`journal`] | what happened to an event, as records |
+//! | [`job`] | what is sent again, and how far that has come |
 //! | [`outcome`] | what a destination answered |
 //! | [`problem`] | what is wrong with a contract or a start, with a stable code |
 //! | [`progress`] | how far a reader has come: a watermark, and what is done above it |
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod duration;
 pub mod envelope;
 pub mod event;
+pub mod job;
 pub mod journal;
 pub mod names;
 pub mod outcome;

@@ -28,7 +28,7 @@ pub struct Failure {
 }
 
 /// Five meanings, and nothing else decides about retries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// Nothing was sent: name, connection, TLS. Spends no attempt.

@@ -96,6 +96,8 @@ struct DeadLetterFields<'a> {
     attempts: &'a RawValue,
     #[serde(borrow, default)]
     first_attempt_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    class: Option<&'a RawValue>,
     #[serde(borrow)]
     event: EventFields<'a>,
 }
@@ -127,6 +129,9 @@ fn enveloped(header: &[u8], body: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
         (",\"first_attempt_at\":", letter.first_attempt_at.unwrap_or(none)),
     ];
     write(&fields, &mut out);
+    if let Some(class) = letter.class {
+        write(&[(",\"class\":", class)], &mut out);
+    }
     out.extend_from_slice(b",\"envelope\":");
     let body = letter.event.write(body, &mut out);
     out.push(b'}');
@@ -322,6 +327,7 @@ mod tests {
                 destination: "route/out".into(),
                 attempts: 6,
                 first_attempt_at,
+                class: first_attempt_at.map(|_| hook_core::outcome::FailureClass::Transient),
                 event: event.header,
             },
             payload: event.payload,

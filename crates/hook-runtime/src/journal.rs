@@ -52,12 +52,18 @@ impl Journal {
 
     /// Notes what happened to an event.
     pub(crate) fn note(&self, event_id: EventId, step: Step) {
-        self.store(&JournalEntry { at: self.clock.now(), event_id: Some(event_id), request_id: None, step });
+        self.store(&JournalEntry {
+            at: self.clock.now(),
+            event_id: Some(event_id),
+            request_id: None,
+            job_id: None,
+            step,
+        });
     }
 
     /// Notes what happened to a request that became no event.
     pub(crate) fn note_request(&self, sender: Sender, request_id: RequestId, event_id: Option<EventId>, step: Step) {
-        let entry = JournalEntry { at: self.clock.now(), event_id, request_id: Some(request_id), step };
+        let entry = JournalEntry { at: self.clock.now(), event_id, request_id: Some(request_id), job_id: None, step };
         if self.refusals.lock().unwrap_or_else(PoisonError::into_inner).remember(sender, entry.clone()) {
             self.store(&entry);
         }
@@ -104,7 +110,13 @@ mod tests {
 
     fn entry() -> JournalEntry {
         let step = Step::Refused { source: None, code: "signature_mismatch".into(), reason: "no".into() };
-        JournalEntry { at: Timestamp::now(), event_id: None, request_id: Some(RequestId::generate()), step }
+        JournalEntry {
+            at: Timestamp::now(),
+            event_id: None,
+            request_id: Some(RequestId::generate()),
+            job_id: None,
+            step,
+        }
     }
 
     #[test]

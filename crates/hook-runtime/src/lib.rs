@@ -6,7 +6,7 @@
 //! | `serve` | from an adapter into the log |
 //! | `relay` | from source topics into one |
 //! | `smash` | from the log to destinations: lanes, retry, breaker |
-//! | [`replay`] | an event again |
+//! | [`travel`] | stored events again |
 //! | [`journal`], [`metrics`], [`status`] | what can be asked |
 //! | `supervisor` | tasks and what their end means |
 
@@ -15,12 +15,12 @@ pub mod journal;
 pub mod lag;
 pub mod metrics;
 mod relay;
-pub mod replay;
 pub mod runtime;
 mod serve;
 mod smash;
 pub mod status;
 mod supervisor;
+pub mod travel;
 
 pub use runtime::{Handle, Start, StartError, start};
 pub use serve::copy_keys;

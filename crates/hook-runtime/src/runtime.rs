@@ -28,6 +28,7 @@ use crate::{
     smash::{AdapterHistory, Shared, StatusCell, Unrouted, Worker},
     status::{BackboneStatus, ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
     supervisor::{Group, OnEnd},
+    travel::Ground,
 };
 
 /// How long requests that have begun may take to finish when the process ends.
@@ -166,6 +167,17 @@ impl Handle {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What jobs of operators stand on in this process.
+    pub fn ground(&self) -> Ground {
+        let plan = Arc::new(self.plan.clone());
+        Ground { plan, log: Arc::clone(&self.log), clock: Arc::clone(&self.clock) }
+    }
+
+    /// Where secrets are looked up.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The journal.

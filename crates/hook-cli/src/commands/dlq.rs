@@ -1,4 +1,6 @@
-//! `hook dlq`: dead letters, listed and shown.
+//! `hook dlq`: dead letters, listed, shown and redriven.
+
+mod redrive;
 
 use std::num::NonZeroUsize;
 
@@ -48,6 +50,12 @@ enum Question {
         #[arg(value_parser = event_id::parse)]
         id: EventId,
     },
+    /// Deliver dead letters again, each to the destination that did not take it
+    ///
+    /// By event id, or by what they have in common. An event keeps its id, gains `meta.replay`, starts with attempt 1, and may come
+    /// after newer events of its key. Those that were redriven before are left alone. What goes out is counted first; more than one
+    /// is asked about, or needs --yes. A redrive that was interrupted goes on with `hook replay resume`.
+    Redrive(Box<redrive::Arguments>),
 }
 
 /// Answers.
@@ -60,6 +68,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
             event_id: None,
         },
         Question::Show { id } => DeadLetterQuery { event_id: Some(*id), ..DeadLetterQuery::default() },
+        Question::Redrive(redrive) => return redrive::run(context, &arguments.data_directory, redrive),
     };
     block_on(context, answer(context, &arguments.data_directory, &query))
 }
@@ -101,6 +110,7 @@ fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
         error: String,
         destination: String,
         attempts: u32,
+        redriven_by: Option<String>,
         envelope: Event,
     }
     #[derive(Deserialize)]
@@ -111,13 +121,14 @@ fn print_rows(context: &Context, lines: &[u8]) -> Result<(), Exit> {
     let row = |letter: Letter| {
         let Event { id, event_type } = letter.envelope;
         let failed_at = format!("{:.3}", letter.failed_at);
-        [failed_at, id, event_type, letter.destination, letter.attempts.to_string(), letter.error]
+        let redriven = letter.redriven_by.map_or("no", |_| "yes").to_owned();
+        [failed_at, id, event_type, letter.destination, letter.attempts.to_string(), redriven, letter.error]
     };
     let rows: Vec<_> = owner::parse_lines::<Letter>(lines).into_iter().map(row).collect();
     if rows.is_empty() {
         return context.output.line("no dead letters");
     }
-    context.output.titled_table(["failed", "event", "type", "destination", "attempts", "error"], &rows)?;
-    context.output.note("`hook explain EVENT` tells the story; `hook replay EVENT` tries again");
+    context.output.titled_table(["failed", "event", "type", "destination", "attempts", "redriven", "error"], &rows)?;
+    context.output.note("`hook explain EVENT` tells the story; `hook dlq redrive EVENT` tries that destination again, `hook replay EVENT` all");
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! `hook explain`: what happened to one event or request.
+//! `hook explain`: what happened to one event or request, from its sender's time to each destination's answer.
+
+mod timeline;
 
 use hook_admin::{
     socket::ClientError,
-    story::{self, DeliveryState, DestinationStory, EventStory, RequestStory, Story},
+    story::{self, DeliveryState, DestinationStory, EventStory, RequestStory, RouteStory, Story},
 };
-use hook_core::{Timestamp, event::EventId, journal::Step};
+use hook_core::event::EventId;
 
 use crate::{
     context::Context,
@@ -16,7 +18,8 @@ use crate::{
 
 /// Tell what happened to an event or a request
 ///
-/// Takes the event id of an accepted request, or the request id of a refused one.
+/// Takes the event id of an accepted request, or the request id of a refused one. Times count from when the event was received.
+/// Which routes take it, and why the others do not, is what the contract in force says.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -56,20 +59,10 @@ async fn find(context: &Context, arguments: &Arguments) -> Result<Story, Exit> {
 
 fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
     let header = &story.header;
-    let start = header.received_at;
     context.output.line(&format!("event {}  {} {}", header.id, header.source, header.event_type))?;
-    let adapter = header.meta.ingress_adapter.as_ref().map_or(String::new(), |adapter| format!(" by {adapter}"));
-    let delivery = header.meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
-    let mut rows = vec![[format!("{start:.3}"), format!("received{adapter}{delivery}, signature verified")]];
-    for position in &story.stored {
-        rows.push([String::new(), format!("stored in {}@{}", position.topic, position.offset)]);
-    }
-    let replayed = story.replays.iter().map(|replay| (replay.at, format!("replayed ({})", replay.id)));
-    let steps = story.steps.iter().map(|entry| (entry.at, step(&entry.step)));
-    let mut later_on: Vec<_> = replayed.chain(steps).collect();
-    later_on.sort_by_key(|(at, _)| *at);
-    rows.extend(later_on.into_iter().map(|(at, what)| [later(start, at), what]));
-    context.output.table(&rows)?;
+    context.output.table(&timeline::of(story))?;
+    context.output.heading("routes, by the contract in force")?;
+    context.output.table(&story.routes.iter().map(route).collect::<Vec<_>>())?;
     context.output.heading("destinations")?;
     match story.destinations.is_empty() {
         true => context.output.line("  no smash route takes it"),
@@ -79,7 +72,7 @@ fn print_event(context: &Context, story: &EventStory) -> Result<(), Exit> {
 
 fn print_request(context: &Context, story: &RequestStory) -> Result<(), Exit> {
     context.output.line(&format!("request {}", story.request_id))?;
-    context.output.table(&[[format!("{:.3}", story.at), step(&story.step)]])?;
+    context.output.table(&[[format!("{:.3}", story.at), timeline::step(&story.step)]])?;
     match story.event_id {
         Some(id) => {
             context.output.line(&format!("  it is a copy of event {id}; to deliver that again: hook replay {id}"))
@@ -88,7 +81,12 @@ fn print_request(context: &Context, story: &RequestStory) -> Result<(), Exit> {
     }
 }
 
-fn destination(story: &DestinationStory) -> [String; 2] {
+fn route(route: &RouteStory) -> [String; 3] {
+    let takes = if route.takes { "takes it" } else { "does not" };
+    [route.route.clone(), takes.to_owned(), route.reason.clone()]
+}
+
+fn destination(story: &DestinationStory) -> [String; 3] {
     let state = match story.state {
         DeliveryState::Pending => "pending",
         DeliveryState::Delivered => "delivered",
@@ -98,34 +96,12 @@ fn destination(story: &DestinationStory) -> [String; 2] {
     };
     let attempts = match story.attempts {
         0 => String::new(),
-        attempts => format!(", {}", count(attempts)),
+        attempts => format!(", {}", timeline::count(attempts)),
     };
-    [story.destination.clone(), format!("{state}{attempts}")]
-}
-
-fn step(step: &Step) -> String {
-    match step {
-        Step::Refused { code, reason, .. } => format!("refused: {code}: {reason}"),
-        Step::Duplicate { .. } => "another copy came in, and was answered with this id".to_owned(),
-        Step::NotRouted { source, event_type } => format!("verified, but no serve route takes {source} {event_type}"),
-        Step::AttemptFailed { destination, attempt, class, error, took_ms } => {
-            format!("{destination}: attempt {attempt} failed ({}): {error} [{took_ms} ms]", class.as_str())
-        }
-        Step::Delivered { destination, attempt, answer, took_ms } => {
-            format!("{destination}: delivered with attempt {attempt}: {answer} [{took_ms} ms]")
-        }
-        Step::DeadLettered { destination, attempts, error } => {
-            format!("{destination}: to the dead letters after {}: {error}", count(*attempts))
-        }
-        Step::Dropped { destination, reason } => format!("{destination}: dropped: {reason}"),
-    }
-}
-
-fn later(start: Timestamp, at: Timestamp) -> String {
-    let millis = at.duration_since(start).as_millis();
-    if millis < 10_000 { format!("+{millis} ms") } else { format!("+{:.1} s", at.duration_since(start).as_secs_f64()) }
-}
-
-fn count(attempts: u32) -> String {
-    if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") }
+    let times = story.times;
+    let read = times.read_ms.and_then(|read| i64::try_from(read).ok());
+    let parts = [("read", read), ("tried", times.first_attempt_ms), ("ended", times.ended_ms)];
+    let parts = parts.iter().filter_map(|(what, at)| Some(format!("{what} {}", timeline::relative((*at)?))));
+    let times = parts.collect::<Vec<_>>().join(", ");
+    [story.destination.clone(), format!("{state}{attempts}"), times]
 }

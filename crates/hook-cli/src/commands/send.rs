@@ -103,7 +103,7 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
 }
 
 /// The first secret of the source that is set.
-fn secret(context: &Context, source: &SourcePlan, environment: &Environment) -> Result<Secret, Exit> {
+pub(super) fn secret(context: &Context, source: &SourcePlan, environment: &Environment) -> Result<Secret, Exit> {
     if let Some(secret) = source.secret_env.iter().find_map(|name| environment.get(name)) {
         return Ok(secret);
     }
@@ -191,7 +191,7 @@ fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
 }
 
 /// What the pipeline says, in one line; of an answer that is not a pipeline's, the body.
-fn said(answer: &Answer) -> String {
+pub(super) fn said(answer: &Answer) -> String {
     match (answer.text("code"), answer.text("event_id"), answer.text("message")) {
         ("", ..) => answer.body.to_string(),
         (code, "", message) => format!("{code}: {message}"),

@@ -7,7 +7,10 @@ use hook_core::{
     ports::verifier::{SigningRequest, SourceVerifier},
     secret::Secret,
 };
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    Client, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde_json::Value;
 use url::Url;
 
@@ -59,6 +62,11 @@ pub async fn send(client: &Client, webhook: Webhook<'_>) -> Result<Answer, Strin
     let Webhook { url, verifier, event_name, delivery_id, body, secret } = webhook;
     let signing = SigningRequest { event_type: event_name, delivery_id, body: &body, secret, now: Timestamp::now() };
     let headers = verifier.sign(&signing).unwrap_or_default();
+    post(client, url, headers, body).await
+}
+
+/// Posts a body as JSON.
+pub async fn post(client: &Client, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, String> {
     let began = Instant::now();
     let request = client.post(url.clone()).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
     let answer = request.send().await.map_err(|error| format!("could not reach {url}: {}", cause(&error)))?;

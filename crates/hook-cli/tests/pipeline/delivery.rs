@@ -66,7 +66,10 @@ fn what_a_destination_refuses_for_good_is_a_dead_letter_at_once() {
     let letters = dead_letters(&home);
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
-    assert_eq!(keys(letter), ["attempts", "destination", "envelope", "error", "failed_at", "first_attempt_at"]);
+    assert_eq!(
+        keys(letter),
+        ["attempts", "class", "destination", "envelope", "error", "failed_at", "first_attempt_at"]
+    );
     assert_eq!((text(letter, "/destination"), &letter["attempts"]), ("core-to-all/service", &1.into()));
     assert!(text(letter, "/error").contains("400"), "{letter}");
     assert!(text(letter, "/first_attempt_at") <= text(letter, "/failed_at"));

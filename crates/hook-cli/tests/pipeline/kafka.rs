@@ -29,6 +29,7 @@ mod sockets;
 mod streams;
 #[allow(dead_code, reason = "the suite of the embedded log uses all of it")]
 mod support;
+mod travel;
 
 /// What the pipelines run on.
 const LOG: support::LogUnderTest = support::LogUnderTest::Kafka;

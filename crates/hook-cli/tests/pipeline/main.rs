@@ -14,6 +14,7 @@
 //! | [`sockets`] | events over WebSocket, in and out |
 //! | [`streams`] | events to clients that connect to us |
 //! | `tools` | events as calls of tools, of a process and over HTTP |
+//! | [`travel`] | stored events again, and the story that tells of them |
 //! | [`abuse`] | a thousand bad requests cost nothing |
 //! | [`floods`] | clients that send without end cost no memory |
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
@@ -44,6 +45,7 @@ mod streams;
 mod support;
 #[cfg(feature = "mcp")]
 mod tools;
+mod travel;
 
 /// What the pipelines run on.
 const LOG: support::LogUnderTest = support::LogUnderTest::Embedded;

@@ -235,7 +235,8 @@ fn an_agent_that_operates_the_pipeline_sees_what_people_see_and_changes_nothing(
     let id = pipeline.accept(&sign::issue(1, "delivery-1"));
     receiver.taken(&id);
     let mut agent = Agent::start(&home, "");
-    let read_only = ["explain", "list_dead_letters", "list_events", "show_dead_letters", "show_event", "status"];
+    let read_only =
+        ["explain", "list_dead_letters", "list_events", "list_replays", "show_dead_letters", "show_event", "status"];
     assert_eq!(agent.tools(), read_only.map(str::to_owned).into());
 
     assert_eq!(agent.answer("status", &json!({}))["ready"], true);
@@ -273,5 +274,13 @@ fn an_agent_that_may_write_delivers_again() {
     assert!(agent.tools().contains("replay_event"));
     agent.answer("replay_event", &json!({ "id": id }));
     receiver.wait_for(2);
+    let selection = json!({ "source": "github", "since": "1h" });
+    assert_eq!(agent.answer("replay_events", &selection)["events"], 1, "it is counted, and nothing is sent");
+    assert_eq!(agent.answer("redrive_dead_letters", &json!({ "error_class": "transient" }))["events"], 0);
+    let sent = json!({ "source": "github", "since": "1h", "send": true });
+    assert_eq!(agent.answer("replay_events", &sent)["sent"], 1);
+    receiver.wait_for(3);
+    let jobs = agent.answer("list_replays", &json!({}));
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 2);
     assert_eq!(agent.leave(), 0);
 }

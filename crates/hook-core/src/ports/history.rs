@@ -40,7 +40,7 @@ pub struct Mark {
 impl Mark {
     /// Whether that is the event.
     pub fn is(&self, event: &Envelope) -> bool {
-        self.id == event.header.id && self.replay == event.header.meta.replay.map(|replay| replay.id)
+        self.id == event.header.id && self.replay == event.header.meta.replay.as_ref().map(|replay| replay.id)
     }
 }
 

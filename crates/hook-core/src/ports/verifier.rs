@@ -106,6 +106,12 @@ pub trait SourceVerifier: Send + Sync + 'static {
     /// Type, delivery id and ordering key of a verified event.
     fn describe(&self, headers: &HeaderMap, payload: &Payload) -> Claim;
 
+    /// When a verified event was sent, where the signature covers that time.
+    fn sent_at(&self, headers: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        let _ = (headers, payload);
+        None
+    }
+
     /// Whether the delivery id, where a request has one, is covered by the signature. Where it is not, a captured body could
     /// be sent again under another id, or without any: its digest is a key then.
     fn signs_delivery_id(&self) -> bool {

@@ -176,7 +176,7 @@ mod tests {
             assert_eq!(value(&record, name).as_deref(), Some(said), "{name}");
         }
         let mut again = event();
-        again.header.meta.replay = Some(Replay { id: uuid::Uuid::nil(), at: Timestamp::UNIX_EPOCH });
+        again.header.meta.replay = Some(Replay { id: uuid::Uuid::nil(), at: Timestamp::UNIX_EPOCH, to: Vec::new() });
         let again = Outgoing::of(&again, KeyMode::None, ValueFormat::CloudEvents);
         assert_eq!(value(&again, "event_id").as_deref(), Some(ID));
         assert_eq!(value(&again, "ce_id"), Some(format!("{ID}_{}", uuid::Uuid::nil())));

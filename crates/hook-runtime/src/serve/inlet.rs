@@ -394,6 +394,7 @@ impl Admitted {
             flags: draft.flags,
             delivery_id: claim.delivery_id.as_ref().map(|id| bounded(&id.value)),
             body_sha256: Some(hex(&body_digest)),
+            sent_at: source.plan.verifier.sent_at(&raw.headers, &draft.payload),
             replay: None,
         };
         let header = EventHeader {

@@ -49,6 +49,7 @@ pub(crate) fn letter(poison: &Poison, now: Timestamp, keeping: Keeping) -> DeadL
             destination: format!("serve/{}", poison.adapter),
             attempts: 0,
             first_attempt_at: None,
+            class: None,
             event: EventHeader {
                 id: EventId::generate(),
                 source: poison.source.clone().unwrap_or_else(unknown),

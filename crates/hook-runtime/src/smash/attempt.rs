@@ -158,9 +158,17 @@ pub(super) fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<O
     Ok(Some(changed))
 }
 
+/// Why an event is given up.
+pub(crate) struct Why {
+    /// What its last failure meant; `None` where a plugin refused it.
+    pub(crate) class: Option<FailureClass>,
+    pub(crate) error: String,
+}
+
 /// Makes an event's dead letter durable; resolves only then, so that the cursor never moves before. One that a crash made
 /// us write again is recognised by cursor and position.
-pub(crate) async fn dead_letter(shared: Arc<Shared>, key: LaneKey, head: Head, event: Envelope, error: String) -> Done {
+pub(crate) async fn dead_letter(shared: Arc<Shared>, key: LaneKey, head: Head, event: Envelope, why: Why) -> Done {
+    let Why { class, error } = why;
     let failed_at = shared.clock.now();
     let first_attempt_at = head.history.first_attempt.map(|first| failed_at - first.elapsed());
     let event_id = event.header.id;
@@ -172,6 +180,7 @@ pub(crate) async fn dead_letter(shared: Arc<Shared>, key: LaneKey, head: Head, e
             destination: shared.name.clone(),
             attempts,
             first_attempt_at,
+            class,
             event: event.header,
         },
         payload: event.payload,

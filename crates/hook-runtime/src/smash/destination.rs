@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hook_contract::plan::{GiveUp, RetryPlan};
 use hook_core::{
     BoxFuture, Timestamp,
-    envelope::Envelope,
+    envelope::{Envelope, EventHeader, REFUSED_BY_PLUGIN},
     event::{EventId, TraceId},
     journal::Step,
     outcome::{Failure, FailureClass, Outcome},
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    attempt::{self, Attempted, DeadLettered, Done, Refused},
+    attempt::{self, Attempted, DeadLettered, Done, Refused, Why},
     breaker::{Breaker, Failed},
     lanes::{EventKey, Head, LaneKey, Lanes},
     retry::{self, Decision},
@@ -281,7 +281,7 @@ impl Worker {
                     continue;
                 }
             };
-            if !self.shared.route.takes(&event.header.source, event.header.event_type.as_str()) {
+            if !self.takes(&event.header) {
                 self.done.push(record.position);
             } else if self.is_abandoned() && self.lanes.events() > 0 {
                 self.note_dropped(event.header.id, SHUT_TOO_LONG);
@@ -296,6 +296,14 @@ impl Worker {
             }
         }
         self.schedule_refresh();
+    }
+
+    /// Whether an event is for this destination: by its route, or because it was sent here again.
+    fn takes(&self, header: &EventHeader) -> bool {
+        match header.addressees() {
+            Some(to) => to.contains(&self.shared.name),
+            None => self.shared.route.takes(&header.source, header.event_type.as_str()),
+        }
     }
 
     /// Takes whatever else has finished, so that it shares one commit.
@@ -322,7 +330,8 @@ impl Worker {
             Done::Refused(refused) => {
                 let Refused { key, head, event, reason, was_probe } = *refused;
                 self.is_probing &= !was_probe;
-                self.give_up(key, head, event, format!("refused by a plugin: {reason}"));
+                let why = Why { class: None, error: format!("{REFUSED_BY_PLUGIN}{reason}") };
+                self.give_up(key, head, event, why);
             }
             Done::DeadLettered(letter) => self.on_dead_lettered(*letter),
             Done::Abandoned(events) => self.on_abandoned(events),
@@ -369,6 +378,7 @@ impl Worker {
             attempt: head.history.attempts,
             answer,
             took_ms: millis(took),
+            read_ms: self.read_ms(&head, &event),
         };
         shared.journal.note(event.header.id, step);
         self.on_alive();
@@ -385,7 +395,7 @@ impl Worker {
 
     fn on_failed(&mut self, attempted: Attempted, failure: Failure) {
         let Attempted { key, mut head, event, took, was_probe, .. } = attempted;
-        self.note_failure(&head, &event, &failure, took);
+        self.tell_failure(&head, &event, &failure);
         let failed_event = EventKey { lane: key.clone(), position: head.position.clone() };
         head.history.failures += 1;
         head.history.spent += u32::from(failure.class.spends_attempt());
@@ -401,9 +411,13 @@ impl Worker {
         if failure.class == FailureClass::Throttled {
             self.throttled_until = failure.retry_after.map(|wait| now + wait).max(self.throttled_until);
         }
-        match retry::decide(&self.retry, &mut head.history, &failure, self.delivered, now, &mut self.random) {
+        let decision = retry::decide(&self.retry, &mut head.history, &failure, self.delivered, now, &mut self.random);
+        self.note_failure(&head, &event, &failure, took, decision);
+        match decision {
             Decision::Again(wait) => self.put_back(key, head, now + wait),
-            Decision::GiveUp => self.give_up(key, head, event, failure.error),
+            Decision::GiveUp => {
+                self.give_up(key, head, event, Why { class: Some(failure.class), error: failure.error });
+            }
         }
     }
 
@@ -432,7 +446,7 @@ impl Worker {
         }
     }
 
-    fn note_failure(&mut self, head: &Head, event: &Envelope, failure: &Failure, took: Duration) {
+    fn tell_failure(&mut self, head: &Head, event: &Envelope, failure: &Failure) {
         self.last_error = Some(failure.error.clone());
         let shared = &self.shared;
         shared.metrics.attempt_failed(&shared.adapter.id, failure.class);
@@ -448,37 +462,53 @@ impl Worker {
             delivery_state = failure.class.as_str(),
             "delivery failed"
         );
+    }
+
+    fn note_failure(&self, head: &Head, event: &Envelope, failure: &Failure, took: Duration, decision: Decision) {
         let step = Step::AttemptFailed {
-            destination: shared.name.clone(),
+            destination: self.shared.name.clone(),
             attempt: head.history.attempts,
             class: failure.class,
             error: failure.error.clone(),
             took_ms: millis(took),
+            read_ms: self.read_ms(head, event),
+            retry_in_ms: match decision {
+                Decision::Again(wait) => Some(millis(wait)),
+                Decision::GiveUp => None,
+            },
+            breaker_open: self.breaker.is_open(),
         };
-        shared.journal.note(event.header.id, step);
+        self.shared.journal.note(event.header.id, step);
     }
 
-    fn give_up(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
+    /// When an event was read from the log, in milliseconds after it was received; told with its first attempt.
+    fn read_ms(&self, head: &Head, event: &Envelope) -> Option<u64> {
+        let ago = head.read_at.filter(|_| head.history.attempts == 1)?.elapsed();
+        let received = self.shared.clock.now().duration_since(event.header.received_at);
+        u64::try_from(received.as_millis()).ok()?.checked_sub(millis(ago))
+    }
+
+    fn give_up(&mut self, key: LaneKey, head: Head, event: Envelope, why: Why) {
         if !self.shared.required {
-            self.note_dropped(event.header.id, &error);
+            self.note_dropped(event.header.id, &why.error);
             self.finish(key, head.position);
             return;
         }
         match self.shared.adapter.on_give_up {
             GiveUp::Hold => {
                 if self.held.insert(key.clone()) {
-                    warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event given up: its key is held");
+                    warn!(event_id = %event.header.id, destination = %self.shared.name, error = why.error, "event given up: its key is held");
                 }
                 self.put_back(key, head, Instant::now() + self.retry.cap);
             }
-            GiveUp::DeadLetter => self.dead_letter(key, head, event, error),
+            GiveUp::DeadLetter => self.dead_letter(key, head, event, why),
         }
     }
 
-    fn dead_letter(&mut self, key: LaneKey, head: Head, event: Envelope, error: String) {
-        warn!(event_id = %event.header.id, destination = %self.shared.name, error, "event goes to the dead letters");
+    fn dead_letter(&mut self, key: LaneKey, head: Head, event: Envelope, why: Why) {
+        warn!(event_id = %event.header.id, destination = %self.shared.name, error = why.error, "event goes to the dead letters");
         let in_flight = Some(EventKey { lane: key.clone(), position: head.position.clone() });
-        let future = attempt::dead_letter(Arc::clone(&self.shared), key, head, event, error).boxed();
+        let future = attempt::dead_letter(Arc::clone(&self.shared), key, head, event, why).boxed();
         self.in_flight.push(InFlight { event: in_flight, was_probe: false, future });
     }
 

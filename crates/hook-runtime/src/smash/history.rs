@@ -15,6 +15,7 @@ use hook_core::{
 };
 
 use super::attempt::prepare;
+use crate::travel::blocking;
 
 /// So many records are read at once.
 const READ: usize = 64;
@@ -78,7 +79,10 @@ impl Ours {
             return Vec::new();
         }
         let Ok(event) = Envelope::from_record(record) else { return Vec::new() };
-        let taking = routes.filter(|(_, route)| route.takes(&event.header.source, event.header.event_type.as_str()));
+        let taking = routes.filter(|(name, route)| match event.header.addressees() {
+            Some(to) => to.iter().any(|to| **to == **name),
+            None => route.takes(&event.header.source, event.header.event_type.as_str()),
+        });
         let kept = |(destination, _): &(Arc<str>, SmashRoute)| {
             // What a plugin refuses was never delivered.
             let envelope = prepare(&self.plugins, &event).ok()?.unwrap_or_else(|| event.clone());
@@ -211,13 +215,6 @@ fn behind(position: &Position) -> (Partition, u64) {
     ((position.topic.clone(), position.partition), position.offset + 1)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| LogError::Unavailable(format!("the work was given up: {error}")))?
-}
-
 #[cfg(test)]
 mod tests {
     use hook_contract::plan::EventFilter;
@@ -283,7 +280,7 @@ mod tests {
                 source: SourceName::new("github").unwrap(),
                 event_type: EventType::new(name).unwrap(),
                 received_at: at,
-                meta: Meta { replay: replay.map(|id| Replay { id, at }), ..Meta::default() },
+                meta: Meta { replay: replay.map(|id| Replay { id, at, to: Vec::new() }), ..Meta::default() },
             };
             let payload = Payload::parse(bytes::Bytes::from_static(b"{}")).unwrap();
             let record = Envelope { header, payload }.to_record(TopicName::new(topic).unwrap());

@@ -33,12 +33,14 @@ pub(crate) struct Head {
     /// The event, while it is at hand; one that had to wait is read from the log again.
     pub(crate) event: Option<Envelope>,
     pub(crate) history: History,
+    /// When it was read from the log; `None` where it came behind others of its key.
+    pub(crate) read_at: Option<Instant>,
 }
 
 impl Head {
     /// One that has to be read from the log again.
     fn at(position: Position) -> Self {
-        Self { position, event: None, history: History::NEW }
+        Self { position, event: None, history: History::NEW, read_at: None }
     }
 }
 
@@ -92,7 +94,7 @@ impl Lanes {
         match self.lanes.get_mut(&key) {
             Some(lane) => lane.behind.push_back(position),
             None => {
-                let head = Head { position, event: Some(event), history: History::NEW };
+                let head = Head { position, event: Some(event), history: History::NEW, read_at: Some(Instant::now()) };
                 let lane = Lane { head: Some(head), behind: VecDeque::new(), has_failed: false };
                 self.lanes.insert(key.clone(), lane);
                 self.ready.push_back(key);

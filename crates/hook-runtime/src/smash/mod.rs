@@ -12,6 +12,7 @@ mod unrouted;
 
 pub(crate) use destination::Worker;
 pub(crate) use history::AdapterHistory;
+pub(crate) use retry::back_off;
 pub(crate) use shared::Shared;
 pub(crate) use status::StatusCell;
 pub use status::{DestinationState, DestinationStatus, WaitingKey};

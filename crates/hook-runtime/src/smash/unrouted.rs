@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use hook_contract::plan::{SmashRoute, Unrouted as Policy};
 use hook_core::{
     clock::SharedClock,
-    envelope::{DeadLetter, DeadLetterHeader, Envelope},
+    envelope::{DeadLetter, DeadLetterHeader, Envelope, UNROUTED},
     names::TopicName,
     ports::log::{Append, Cursor, Log, LogError, Record},
     stop::Stop,
@@ -61,7 +61,8 @@ impl Unrouted {
         }
         let event = Envelope::from_record(record).ok()?;
         let (source, event_type) = (&event.header.source, event.header.event_type.as_str());
-        if routes.any(|route| route.takes(source, event_type)) {
+        // What is sent to a destination again needs no route that takes it.
+        if event.header.addressees().is_some() || routes.any(|route| route.takes(source, event_type)) {
             return None;
         }
         self.metrics.unrouted(topic);
@@ -69,9 +70,10 @@ impl Unrouted {
             header: DeadLetterHeader {
                 failed_at: self.clock.now(),
                 error: "no smash route takes it".into(),
-                destination: "unrouted".into(),
+                destination: UNROUTED.into(),
                 attempts: 0,
                 first_attempt_at: None,
+                class: None,
                 event: event.header,
             },
             payload: event.payload,

@@ -49,6 +49,48 @@ pub(super) struct DeadLetterFilter {
     limit: Option<u32>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplaySelection {
+    /// Only received since then: a time (RFC 3339), or a duration back from now, such as `1h`.
+    since: Option<String>,
+    /// Only received before then, written like `since`.
+    until: Option<String>,
+    /// Only of this source, or of those that match this pattern.
+    source: Option<String>,
+    /// Only of types that match this pattern, such as `issues.*`.
+    event_type: Option<String>,
+    /// To this destination alone (`route/adapter`); otherwise to all that take them.
+    to: Option<String>,
+    /// At most so many a second, such as `50/s`.
+    rate: Option<String>,
+    /// `true` sends; otherwise it is only counted what would be sent. Count first, and send what the person has agreed to.
+    send: Option<bool>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedriveSelection {
+    /// Only of this class of error: unreachable, misconfigured, throttled, transient, rejected, plugin, unrouted.
+    error_class: Option<String>,
+    /// Only with an error that matches this pattern, such as `*503*`.
+    error: Option<String>,
+    /// Only of destinations (`route/adapter`) that match this pattern.
+    destination: Option<String>,
+    /// Only failed longer ago than this, such as `2h`.
+    older_than: Option<String>,
+    /// Only failed within this time, such as `1d`.
+    newer_than: Option<String>,
+    /// Only of this source, or of those that match this pattern.
+    source: Option<String>,
+    /// Only of types that match this pattern, such as `issues.*`.
+    event_type: Option<String>,
+    /// At most so many a second, such as `50/s`.
+    rate: Option<String>,
+    /// `true` sends; otherwise it is only counted what would be sent. Count first, and send what the person has agreed to.
+    send: Option<bool>,
+}
+
 /// What an agent may ask for.
 pub(super) fn all() -> Vec<Tool> {
     let tool = |name, title, about, input| Tool { name, title, about, input, writes: false };
@@ -80,6 +122,32 @@ pub(super) fn all() -> Vec<Tool> {
             schema::<DeadLetterFilter>(),
         ),
         tool("show_dead_letters", "Show dead letters", "The dead letters of one event, whole.", schema::<One>()),
+        tool(
+            "list_replays",
+            "List replays and redrives",
+            "Who had which events delivered again, when, how far that came and how it ended.",
+            schema::<Nothing>(),
+        ),
+        Tool {
+            writes: true,
+            ..tool(
+                "replay_events",
+                "Deliver events again",
+                "Counts the stored events that match, by source, type and destination; with `send`, delivers them again. Those \
+                 that had them get them twice.",
+                schema::<ReplaySelection>(),
+            )
+        },
+        Tool {
+            writes: true,
+            ..tool(
+                "redrive_dead_letters",
+                "Deliver dead letters again",
+                "Counts the dead letters that match and were not redriven yet; with `send`, delivers each to the destination \
+                 that did not take it.",
+                schema::<RedriveSelection>(),
+            )
+        },
         Tool {
             writes: true,
             ..tool(
@@ -100,6 +168,9 @@ pub(super) enum Asked {
     Explain(One),
     ListDeadLetters(DeadLetterFilter),
     ShowDeadLetters(One),
+    ListReplays,
+    ReplayEvents(ReplaySelection),
+    RedriveDeadLetters(RedriveSelection),
     ReplayEvent(One),
 }
 
@@ -113,6 +184,9 @@ impl Asked {
             "explain" => read(arguments).map(Self::Explain),
             "list_dead_letters" => read(arguments).map(Self::ListDeadLetters),
             "show_dead_letters" => read(arguments).map(Self::ShowDeadLetters),
+            "list_replays" => read(arguments).map(|Nothing {}| Self::ListReplays),
+            "replay_events" => read(arguments).map(Self::ReplayEvents),
+            "redrive_dead_letters" => read(arguments).map(Self::RedriveDeadLetters),
             "replay_event" => read(arguments).map(Self::ReplayEvent),
             other => Err(format!("there is no tool `{other}`")),
         }
@@ -127,6 +201,9 @@ impl Asked {
             Self::ShowEvent(one) => about_one(&["events", "show"], one),
             Self::Explain(one) => about_one(&["explain"], one),
             Self::ShowDeadLetters(one) => about_one(&["dlq", "show"], one),
+            Self::ListReplays => vec!["replay".to_owned(), "list".to_owned()],
+            Self::ReplayEvents(which) => replay(which),
+            Self::RedriveDeadLetters(which) => redrive(which),
             Self::ReplayEvent(one) => about_one(&["replay"], one),
         };
         words.into_iter().map(OsString::from).collect()
@@ -134,7 +211,7 @@ impl Asked {
 
     /// What the command has written, as an object: the lines of a list are its `items`. Payloads stay as they are.
     pub(super) fn answer(&self, written: &str) -> Result<String, String> {
-        let is_list = matches!(self, Self::ListEvents(_) | Self::ListDeadLetters(_));
+        let is_list = matches!(self, Self::ListEvents(_) | Self::ListDeadLetters(_) | Self::ListReplays);
         if !is_list && written.len() > LONGEST_ANSWER {
             return Err(format!("the answer has {} bytes, which is too much for a conversation", written.len()));
         }
@@ -142,7 +219,18 @@ impl Asked {
         match self {
             Self::ListEvents(_) | Self::ListDeadLetters(_) => Ok(items(lines.map(without_payload))),
             Self::ShowDeadLetters(_) => Ok(items(lines.map(str::to_owned))),
-            Self::Status | Self::ShowEvent(_) | Self::Explain(_) | Self::ReplayEvent(_) => {
+            // The newest: what was long ago is for a terminal.
+            Self::ListReplays => {
+                let all: Vec<_> = lines.map(str::to_owned).collect();
+                let newest = all.len().saturating_sub(MOST_EVENTS as usize);
+                Ok(items(all.into_iter().skip(newest)))
+            }
+            Self::Status
+            | Self::ShowEvent(_)
+            | Self::Explain(_)
+            | Self::ReplayEvents(_)
+            | Self::RedriveDeadLetters(_)
+            | Self::ReplayEvent(_) => {
                 lines.next_back().map(str::to_owned).ok_or_else(|| "there is no answer".to_owned())
             }
         }
@@ -183,6 +271,40 @@ fn listed<const N: usize>(words: &[&str], flags: [(&str, &Option<String>); N], l
     line
 }
 
+fn replay(which: &ReplaySelection) -> Vec<String> {
+    let ReplaySelection { since, until, source, event_type, to, rate, send } = which;
+    let flags =
+        [("since", since), ("until", until), ("source", source), ("type", event_type), ("to", to), ("rate", rate)];
+    counted_or_sent(&["replay"], flags, *send)
+}
+
+fn redrive(which: &RedriveSelection) -> Vec<String> {
+    let RedriveSelection { error_class, error, destination, older_than, newer_than, source, event_type, rate, send } =
+        which;
+    let flags = [
+        ("error-class", error_class),
+        ("error", error),
+        ("destination", destination),
+        ("older-than", older_than),
+        ("newer-than", newer_than),
+        ("source", source),
+        ("type", event_type),
+        ("rate", rate),
+    ];
+    counted_or_sent(&["dlq", "redrive"], flags, *send)
+}
+
+fn counted_or_sent<const N: usize>(
+    words: &[&str],
+    flags: [(&str, &Option<String>); N],
+    send: Option<bool>,
+) -> Vec<String> {
+    let mut line: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    line.extend(flags.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    line.push(if send == Some(true) { "--yes" } else { "--dry-run" }.to_owned());
+    line
+}
+
 fn about_one(words: &[&str], one: &One) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).chain(["--".to_owned(), one.id.clone()]).collect()
 }
@@ -215,6 +337,11 @@ mod tests {
         let expected = ["events", "list", "--source=--force", "--type=issues.*", "--limit=100"];
         assert_eq!(line("list_events", arguments).unwrap(), expected);
         assert_eq!(line("list_dead_letters", json!({})).unwrap(), ["dlq", "list", "--limit=20"]);
+        let selection = json!({ "event_type": "issues.*", "since": "1h" });
+        assert_eq!(line("replay_events", selection).unwrap(), ["replay", "--since=1h", "--type=issues.*", "--dry-run"]);
+        let redriven = json!({ "error_class": "transient", "send": true });
+        let expected = ["dlq", "redrive", "--error-class=transient", "--yes"];
+        assert_eq!(line("redrive_dead_letters", redriven).unwrap(), expected);
         for tool in all() {
             let arguments = if tool.input["required"].is_array() { json!({ "id": "x" }) } else { json!({}) };
             assert!(line(tool.name, arguments).is_ok(), "{}", tool.name);

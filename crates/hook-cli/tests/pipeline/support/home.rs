@@ -146,8 +146,8 @@ impl Home {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = self.bare(arguments);
         command.args(["--contract", "contract.toml"]);
-        // It reads a file, and has no log of its own.
-        if !arguments.starts_with("replay kafka") {
+        // They read a file, and have no log of their own.
+        if !["replay kafka", "replay webhook"].iter().any(|command| arguments.starts_with(command)) {
             command.args(["--data-dir", "data"]);
         }
         let runs = ["up", "serve", "relay", "smash"].iter().any(|role| arguments.split(' ').next() == Some(role));

@@ -1,0 +1,141 @@
+//! The steps of an event's story in the order of time, for people.
+
+use std::collections::HashSet;
+
+use hook_admin::story::{EventStory, ReplayStory};
+use hook_core::{
+    Timestamp,
+    journal::{JournalEntry, Step},
+};
+
+/// One row a step: how long after the event was received, and what happened.
+pub(super) fn of(story: &EventStory) -> Vec<[String; 2]> {
+    let start = story.header.received_at;
+    let mut moments: Vec<(Timestamp, u8, String)> = Vec::new();
+    if let Some(sent_at) = story.header.meta.sent_at {
+        moments.push((sent_at, 0, format!("sent by {}, by the time that it has signed", story.header.source)));
+    }
+    moments.push((start, 1, received(story)));
+    let replayed: HashSet<_> = story.replays.iter().map(|told| told.replay.id).collect();
+    let mut topics = HashSet::new();
+    for position in &story.stored {
+        // Of those in one topic the first is the event itself, the others are replays.
+        if topics.insert(&position.topic) || replayed.is_empty() {
+            let place = format!("stored in {}/{}@{}", position.topic, position.partition, position.offset);
+            moments.push((start, 2, place));
+        }
+    }
+    moments.extend(story.replays.iter().map(|told| (told.replay.at, 3, replay(told))));
+    for entry in &story.steps {
+        moments.extend(read(start, entry).map(|(at, what)| (at, 4, what)));
+        moments.push((entry.at, 5, step(&entry.step)));
+    }
+    moments.sort_by_key(|(at, rank, _)| (*at, *rank));
+    let mut is_first = true;
+    let row = |(at, _, what): (Timestamp, u8, String)| {
+        let is_start = std::mem::take(&mut is_first);
+        let when = if is_start { format!("{at:.3}") } else { later(start, at) };
+        [when, what]
+    };
+    moments.into_iter().map(row).collect()
+}
+
+fn received(story: &EventStory) -> String {
+    let meta = &story.header.meta;
+    let adapter = meta.ingress_adapter.as_ref().map_or(String::new(), |adapter| format!(" by {adapter}"));
+    let delivery = meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
+    let proof = match story.verifier.as_deref() {
+        Some("none") => ", sender not verified".to_owned(),
+        Some(verifier) => format!(", signature verified ({verifier})"),
+        None => String::new(),
+    };
+    let flags = if meta.flags.is_empty() { String::new() } else { format!(", flagged {}", meta.flags.join(", ")) };
+    format!("received{adapter}{delivery}{proof}{flags}")
+}
+
+fn replay(told: &ReplayStory) -> String {
+    let ReplayStory { replay, by, command } = told;
+    let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
+    let to = if replay.to.is_empty() { String::new() } else { format!(" for {}", replay.to.join(", ")) };
+    let command = command.as_ref().map_or(String::new(), |command| format!(": {command}"));
+    format!("replayed{by}{to} as job {}{command}", replay.id)
+}
+
+/// When a destination has read the event: told with its first attempt.
+fn read(start: Timestamp, entry: &JournalEntry) -> Option<(Timestamp, String)> {
+    let (Step::AttemptFailed { destination, attempt: 1, read_ms: Some(read_ms), .. }
+    | Step::Delivered { destination, attempt: 1, read_ms: Some(read_ms), .. }) = &entry.step
+    else {
+        return None;
+    };
+    let at = start.checked_add(std::time::Duration::from_millis(*read_ms)).ok()?;
+    Some((at, format!("{destination}: read from the log, where it is durable")))
+}
+
+/// What happened.
+pub(super) fn step(step: &Step) -> String {
+    match step {
+        Step::Refused { code, reason, .. } => format!("refused: {code}: {reason}"),
+        Step::Duplicate { .. } => "another copy came in, and was answered with this id".to_owned(),
+        Step::NotRouted { source, event_type } => format!("verified, but no serve route takes {source} {event_type}"),
+        Step::AttemptFailed { destination, attempt, class, error, took_ms, retry_in_ms, breaker_open, .. } => {
+            let next = match retry_in_ms {
+                Some(wait) => format!("; again in {}", span(*wait)),
+                None => String::new(),
+            };
+            let breaker = if *breaker_open { "; breaker open, a probe comes first" } else { "" };
+            format!(
+                "{destination}: attempt {attempt} failed ({}): {error} [{took_ms} ms]{next}{breaker}",
+                class.as_str()
+            )
+        }
+        Step::Delivered { destination, attempt, answer, took_ms, .. } => {
+            format!("{destination}: delivered with attempt {attempt}: {answer} [{took_ms} ms]")
+        }
+        Step::DeadLettered { destination, attempts, error } => {
+            format!("{destination}: to the dead letters after {}: {error}", count(*attempts))
+        }
+        Step::Dropped { destination, reason } => format!("{destination}: dropped: {reason}"),
+        Step::SentTo { url, answer, took_ms } => format!("sent to {url}: {answer} [{took_ms} ms]"),
+        Step::JobStarted { job, .. } => format!("{} by {}: {}", job.kind.as_str(), job.by, job.command),
+        Step::JobResumed { by } => format!("job resumed by {by}"),
+        Step::JobReached { .. } => "job under way".to_owned(),
+        Step::JobEnded { .. } => "job ended".to_owned(),
+    }
+}
+
+fn later(start: Timestamp, at: Timestamp) -> String {
+    relative(i64::try_from(at.duration_since(start).as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A time as it counts from the beginning.
+pub(super) fn relative(millis: i64) -> String {
+    let sign = if millis < 0 { '-' } else { '+' };
+    format!("{sign}{}", span(millis.unsigned_abs()))
+}
+
+fn span(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        0..10 => format!("{millis} ms"),
+        10..600 => format!("{:.1} s", millis as f64 / 1000.0),
+        600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// So many attempts.
+pub(super) fn count(attempts: u32) -> String {
+    if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_units_that_fit() {
+        let shown = [-812, 0, 9_999, 12_345, 3_720_000, 90_000_000].map(relative);
+        assert_eq!(shown, ["-812 ms", "+0 ms", "+9999 ms", "+12.3 s", "+1 h 2 min", "+1 d 1 h"]);
+    }
+}
