@@ -77,18 +77,7 @@ impl EgressFixture for Cluster {
     }
 
     fn received(&self) -> BoxFuture<'_, Vec<Received>> {
-        Box::pin(async {
-            let values = self.0.values().await;
-            let envelope = |value: &Vec<u8>| {
-                let envelope: Value = serde_json::from_slice(value).unwrap();
-                let id = envelope["id"].as_str().unwrap().parse().unwrap();
-                let text = std::str::from_utf8(value).unwrap();
-                let start = text.find("\"payload\":").unwrap() + "\"payload\":".len();
-                let end = text.find(",\"meta\":").unwrap();
-                Received { id, payload: text.as_bytes()[start..end].to_vec() }
-            };
-            values.iter().map(envelope).collect()
-        })
+        Box::pin(async { self.0.values().await.iter().map(|value| Received::from_envelope(value)).collect() })
     }
 }
 

@@ -13,7 +13,7 @@ use hook_core::{
 };
 use hook_testkit::{
     fake_inlet::{Answer, FakeInlet, event_id, request_id},
-    ingress_conformance::{IngressFixture, LARGEST_PAYLOAD, Told},
+    ingress_conformance::{IngressFixture, LARGEST_PAYLOAD, TRACEPARENT, Told},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -320,7 +320,15 @@ impl IngressFixture for Fixture {
 
     fn send(&self, address: SocketAddr, source: &'static str, payload: String) -> BoxFuture<'_, Told> {
         Box::pin(async move {
-            let message = call(TOOL, &json!({ "source": source, "payload": "PAYLOAD", "event_type": "push" }));
+            let message = call(
+                TOOL,
+                &json!({
+                    "source": source,
+                    "payload": "PAYLOAD",
+                    "event_type": "push",
+                    "metadata": { "traceparent": TRACEPARENT },
+                }),
+            );
             let body = message.to_string().replace("\"PAYLOAD\"", &payload);
             let reply = send(address, Method::POST, &[("authorization", "Bearer canary-token")], body).await;
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

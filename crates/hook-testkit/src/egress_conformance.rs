@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use hook_core::{
     BoxFuture, Timestamp,
-    envelope::{Envelope, EventHeader, Meta},
+    envelope::{Envelope, EventHeader, Meta, Written},
     event::{EventId, TraceId},
     names::{EventType, SourceName},
     outcome::{Failure, FailureClass, Outcome},
@@ -16,12 +16,16 @@ use hook_core::{
 };
 use tokio::time::{Instant, timeout};
 
+use crate::logged::Logged;
+
 /// How long one attempt of a driver under test may take: its fixture sets the driver's own time-out so.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// What an attempt may take beyond its time-out on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 /// A text that stands in every payload and in every secret of a suite, and in no error.
 pub const CANARY: &str = "canary";
+/// The trace of every event of a suite.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// How a counterpart can behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,27 @@ pub struct Received {
     pub id: EventId,
     /// Its payload, as bytes of JSON.
     pub payload: Vec<u8>,
+    /// The trace that it belongs to, as far as the counterpart can tell: from a `traceparent`, or from the envelope's `meta`.
+    pub trace: Option<TraceId>,
+}
+
+impl Received {
+    /// An event whose counterpart has its envelope.
+    ///
+    /// # Panics
+    ///
+    /// Where it is no envelope.
+    pub fn from_envelope(text: &[u8]) -> Self {
+        let written = Written::read(&Bytes::copy_from_slice(text)).expect("an envelope arrives");
+        let EventHeader { id, meta, .. } = written.header;
+        Self { id, payload: written.payload.to_vec(), trace: meta.trace_id }
+    }
+
+    /// The same event, as part of the trace that a `traceparent` beside its envelope names.
+    #[must_use]
+    pub fn with_traceparent(self, traceparent: Option<&str>) -> Self {
+        Self { trace: traceparent.and_then(TraceId::from_traceparent), ..self }
+    }
 }
 
 /// A driver under test, and its counterpart, which takes everything at first.
@@ -105,6 +130,8 @@ macro_rules! egress_conformance {
             a_failure_says_what_it_means_and_in_time,
             a_driver_delivers_again_when_its_counterpart_is_well_again,
             an_attempt_that_is_dropped_harms_no_other,
+            an_event_takes_its_trace_along,
+            what_is_logged_shows_no_payload_and_no_secret,
             a_check_tells_whether_it_could_deliver_and_delivers_nothing,
             background_work_ends_when_it_is_stopped,
         }
@@ -133,7 +160,7 @@ fn event(number: usize) -> Envelope {
             event_type: EventType::new("order.paid").expect("a test's type"),
             received_at: Timestamp::from_second(1_767_268_800).expect("a time within range"),
             meta: Meta {
-                trace_id: TraceId::from_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+                trace_id: TraceId::from_traceparent(&format!("00-{TRACE}-b7ad6b7169203331-01")),
                 route_key: Some(format!("shop:{number}")),
                 ..Meta::default()
             },
@@ -253,6 +280,27 @@ pub async fn an_attempt_that_is_dropped_harms_no_other(fixture: &dyn EgressFixtu
     let next = event(2);
     delivered(&deliver(fixture, &*driver, &next).await);
     assert!(ids(fixture).await.contains(&next.header.id));
+}
+
+/// Whoever has the event can find what else happened in its trace.
+pub async fn an_event_takes_its_trace_along(fixture: &dyn EgressFixture) {
+    delivered(&deliver(fixture, &*fixture.driver(), &event(1)).await);
+    let received = fixture.received().await;
+    let traces: Vec<_> = received.iter().map(|received| received.trace.as_ref().map(TraceId::as_str)).collect();
+    assert_eq!(traces, [Some(TRACE)]);
+}
+
+/// Neither a success nor any failure writes a payload or a secret into the log, at the finest level.
+pub async fn what_is_logged_shows_no_payload_and_no_secret(fixture: &dyn EgressFixture) {
+    let logged = Logged::begin();
+    let driver = fixture.driver();
+    for behaviour in [Behaviour::Well].into_iter().chain(Behaviour::BAD) {
+        if fixture.behave(behaviour).await {
+            deliver(fixture, &*driver, &event(1)).await;
+            drop(timeout(TIMEOUT + SLACK, driver.check(&fixture.secrets())).await);
+        }
+    }
+    logged.shows_no(CANARY);
 }
 
 /// `check` says whether the destination could be delivered to now, and leaves nothing there.

@@ -18,7 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::fake_inlet::{Answer, FakeInlet, event_id, request_id, stored};
+use crate::{
+    fake_inlet::{Answer, FakeInlet, event_id, request_id, stored},
+    logged::Logged,
+};
 
 /// What is waited for comes sooner than this on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub const LARGEST_PAYLOAD: usize = 4096;
 /// The source that is known; there is no other.
 pub const SOURCE: &str = "github";
+/// The `traceparent` of every event of a suite.
+pub const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// A text that stands in every secret of a suite, in some payloads, and in no line of the log.
+pub const CANARY: &str = "canary";
 
 /// What a client was told of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +55,10 @@ pub trait IngressFixture: Send + Sync + 'static {
     /// from clients that have the token.
     fn driver(&self, bind: SocketAddr) -> Arc<dyn IngressDriver>;
 
-    /// The secrets that the driver cannot do without.
+    /// The secrets that the driver cannot do without; each holds [`CANARY`].
     fn secrets(&self) -> BTreeMap<EnvName, Secret>;
 
-    /// Sends one event on a connection of its own, with the token, and waits for what is told of it.
+    /// Sends one event on a connection of its own, with the token and the trace [`TRACEPARENT`], and waits for what is told of it.
     fn send(&self, address: SocketAddr, source: &'static str, payload: String) -> BoxFuture<'_, Told>;
 }
 
@@ -62,6 +69,8 @@ macro_rules! ingress_conformance {
         $crate::ingress_conformance! { @each $fixture =>
             what_is_told_is_what_became_of_the_event,
             an_event_comes_as_it_was_sent,
+            an_event_brings_its_trace_along,
+            what_is_logged_shows_no_payload_and_no_secret,
             nothing_is_told_before_the_event_is_durable,
             an_unknown_source_is_refused_and_recorded,
             what_is_too_large_never_comes_in,
@@ -157,6 +166,34 @@ pub async fn an_event_comes_as_it_was_sent(fixture: Arc<dyn IngressFixture>) {
     assert_eq!(event.body, payload);
     assert_eq!((event.source.as_str(), event.adapter.as_str()), (SOURCE, "adapter"));
     assert!(event.peer.is_some_and(|peer| peer.is_loopback()));
+}
+
+/// The trace that the sender names is found among the event's headers.
+pub async fn an_event_brings_its_trace_along(fixture: Arc<dyn IngressFixture>) {
+    let inlet = FakeInlet::storing();
+    let mut running = Running::start(&*fixture, &inlet).await;
+    fixture.send(running.address, SOURCE, "{}".to_owned()).await;
+    running.end().await;
+    let events = inlet.events.lock().expect("no test panicked in here");
+    let traces: Vec<_> = events.iter().map(|event| event.headers.get("traceparent")).collect();
+    assert_eq!(traces, [Some(&TRACEPARENT.parse().expect("a header's value"))]);
+}
+
+/// Neither what is taken nor what is refused leaves a payload or a secret in the log, at the finest level.
+pub async fn what_is_logged_shows_no_payload_and_no_secret(fixture: Arc<dyn IngressFixture>) {
+    let logged = Logged::begin();
+    let mut running = Running::start(&*fixture, &FakeInlet::storing()).await;
+    let large = "x".repeat(LARGEST_PAYLOAD);
+    for (source, payload) in [
+        (SOURCE, format!("{{\"text\":\"{CANARY}\"}}")),
+        (SOURCE, format!("{{\"text\":\"{CANARY}{large}\"}}")),
+        (SOURCE, format!("[\"{CANARY}\"")),
+        ("nobody", format!("{{\"text\":\"{CANARY}\"}}")),
+    ] {
+        fixture.send(running.address, source, payload).await;
+    }
+    running.end().await;
+    logged.shows_no(CANARY);
 }
 
 /// A client hears of its event when the inlet has answered, and not before.

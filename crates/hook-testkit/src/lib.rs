@@ -1,5 +1,5 @@
-//! What tests share: a clock that stands still, a log in memory, an inlet that answers as it is told, and the promises
-//! of ports as suites.
+//! What tests share: a clock that stands still, a log in memory, an inlet that answers as it is told, what is logged, and the
+//! promises of ports as suites.
 //!
 //! | suite | of |
 //! |---|---|
@@ -13,6 +13,7 @@ pub mod egress_conformance;
 pub mod fake_inlet;
 pub mod ingress_conformance;
 pub mod log_conformance;
+pub mod logged;
 mod manual_clock;
 mod memory_log;
 

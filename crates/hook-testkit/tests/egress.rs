@@ -9,6 +9,7 @@ use std::{
 
 use hook_core::{
     BoxFuture,
+    envelope::Layout,
     outcome::{FailureClass, Outcome},
     ports::egress::{CheckError, Delivery, EgressDriver, Host},
     secret::Secrets,
@@ -31,6 +32,10 @@ enum Flaw {
     GivesUp,
     /// Its questions are deliveries.
     Probes,
+    /// Nobody finds what belongs together.
+    LosesTraces,
+    /// It writes what a sender wrote into the log.
+    Logs,
     /// It does not listen when it is told to end.
     RunsOn,
 }
@@ -56,6 +61,10 @@ impl Memory {
 
     fn take(&self, delivery: &Delivery<'_>) -> Outcome {
         let envelope = delivery.envelope;
+        if self.flaw == Flaw::Logs {
+            let payload = String::from_utf8_lossy(envelope.payload.bytes());
+            tracing::trace!(target: "hook_memory", %payload, "taken");
+        }
         let failed = |class| {
             *self.has_failed.lock().unwrap() = true;
             match self.flaw {
@@ -70,8 +79,11 @@ impl Memory {
             }
             Behaviour::Well => {
                 if self.flaw != Flaw::Forgets {
-                    let (id, payload) = (envelope.header.id, envelope.payload.bytes().to_vec());
-                    self.received.lock().unwrap().push(Received { id, payload });
+                    let mut received = Received::from_envelope(&envelope.to_json(Layout::Verbatim));
+                    if self.flaw == Flaw::LosesTraces {
+                        received.trace = None;
+                    }
+                    self.received.lock().unwrap().push(received);
                 }
                 Outcome::delivered("kept")
             }
@@ -95,7 +107,7 @@ impl EgressDriver for Memory {
         Box::pin(async move {
             if self.flaw == Flaw::Probes {
                 let id = hook_core::event::EventId::generate();
-                self.received.lock().unwrap().push(Received { id, payload: b"{}".to_vec() });
+                self.received.lock().unwrap().push(Received { id, payload: b"{}".to_vec(), trace: None });
             }
             match *self.behaviour.lock().unwrap() {
                 Behaviour::Well => Ok(()),
@@ -177,6 +189,13 @@ async fn every_flaw_is_caught() {
     })
     .await;
     assert!(said.contains("no delivery"), "{said}");
+    let said = caught(Flaw::LosesTraces, async |memory| suite::an_event_takes_its_trace_along(memory).await).await;
+    assert!(said.contains("None"), "{said}");
+    let said = caught(Flaw::Logs, async |memory| {
+        suite::what_is_logged_shows_no_payload_and_no_secret(memory).await;
+    })
+    .await;
+    assert!(said.contains("is logged"), "{said}");
     let said = caught(Flaw::RunsOn, async |memory| suite::background_work_ends_when_it_is_stopped(memory).await).await;
     assert!(said.contains("runs on"), "{said}");
 }

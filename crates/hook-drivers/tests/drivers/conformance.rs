@@ -10,15 +10,13 @@ use std::{
 use futures_util::{SinkExt, StreamExt};
 use hook_core::{
     BoxFuture,
-    event::EventId,
     outcome::Outcome,
     ports::egress::{EgressDriver, Host},
     secret::Secrets,
     stop::Stop,
 };
 use hook_testkit::egress_conformance::{Behaviour, EgressFixture, Received};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncWriteExt, BufReader},
@@ -37,18 +35,6 @@ use crate::{
     receiver::{deliver, driver, event, read_request, secrets},
     websocket_server::{Client, Running},
 };
-
-/// The id and the payload of an envelope.
-fn received(envelope: &[u8]) -> Received {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        id: EventId,
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    }
-    let written: Written<'_> = serde_json::from_slice(envelope).unwrap();
-    Received { id: written.id, payload: written.payload.get().as_bytes().to_vec() }
-}
 
 /// The driver that speaks something else once it is let in.
 const SOCKET: &str = "websocket_client_output";
@@ -115,7 +101,8 @@ async fn answer(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Rece
             Behaviour::Forbidding => "401 Unauthorized",
         };
         if behaviour == Behaviour::Well && !request.body.is_empty() {
-            all.lock().unwrap().push(received(&request.body));
+            let traceparent = request.headers.get("traceparent").map(String::as_str);
+            all.lock().unwrap().push(Received::from_envelope(&request.body).with_traceparent(traceparent));
         }
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 6\r\n\r\ncanary");
         if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
@@ -133,7 +120,7 @@ async fn talk(stream: TcpStream, behaviour: Behaviour, all: Arc<Mutex<Vec<Receiv
             Behaviour::Overloaded => 1013,
             Behaviour::Refusing => 1009,
             Behaviour::Well => {
-                let event = received(text.as_bytes());
+                let event = Received::from_envelope(text.as_bytes());
                 let ack = json!({ "ack": event.id });
                 all.lock().unwrap().push(event);
                 if socket.send(Message::text(ack.to_string())).await.is_err() {
@@ -242,7 +229,7 @@ impl EgressFixture for Disk {
     fn received(&self) -> BoxFuture<'_, Vec<Received>> {
         Box::pin(async {
             let text = fs::read_to_string(self.path()).unwrap_or_default();
-            text.lines().map(|line| received(line.as_bytes())).collect()
+            text.lines().map(|line| Received::from_envelope(line.as_bytes())).collect()
         })
     }
 }
@@ -285,7 +272,7 @@ impl EgressFixture for Listening {
             assert!(matches!(delivered, Outcome::Delivered { .. }));
             let (client, all) = &mut *self.client.lock().await;
             loop {
-                let next = received(client.next().await.unwrap().as_bytes());
+                let next = Received::from_envelope(client.next().await.unwrap().as_bytes());
                 if next.id == last.header.id {
                     return all.clone();
                 }

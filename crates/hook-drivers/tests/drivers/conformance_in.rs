@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use hook_core::{BoxFuture, names::EnvName, ports::ingress::IngressDriver, secret::Secret};
-use hook_testkit::ingress_conformance::{IngressFixture, LARGEST_PAYLOAD, Told};
+use hook_testkit::ingress_conformance::{IngressFixture, LARGEST_PAYLOAD, TRACEPARENT, Told};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -45,7 +45,8 @@ impl IngressFixture for Webhooks {
     fn send(&self, address: SocketAddr, source: &'static str, payload: String) -> BoxFuture<'_, Told> {
         Box::pin(async move {
             let mut client = Client::connect(address).await;
-            client.push(post(&format!("/webhook/{source}"), &[], &payload)).await;
+            let trace = format!("traceparent: {TRACEPARENT}");
+            client.push(post(&format!("/webhook/{source}"), &[&trace], &payload)).await;
             client.try_receive().await.map_or(Told::Nothing, |answer| told(&answer.json()))
         })
     }
@@ -76,6 +77,7 @@ impl IngressFixture for Frames {
         Box::pin(async move {
             let mut request = format!("ws://{address}/ingest/ws/{source}").into_client_request().unwrap();
             request.headers_mut().insert("authorization", "Bearer canary-token".parse().unwrap());
+            request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
             let stream = TcpStream::connect(address).await.unwrap();
             let mut socket = match client_async(request, stream).await {
                 Ok((socket, _)) => socket,

@@ -104,18 +104,15 @@ impl<'a> Request<'a> {
     fn arguments(&self) -> &'a str {
         self.params.as_ref().and_then(|params| params.arguments).map_or("null", RawValue::get)
     }
+
+    fn meta(&self) -> &Value {
+        self.params.as_ref().map_or(&Value::Null, |params| &params.meta)
+    }
 }
 
-/// The id and the payload of an envelope.
-fn received(envelope: &str) -> Received {
-    #[derive(Deserialize)]
-    struct Written<'a> {
-        id: EventId,
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    }
-    let written: Written<'_> = serde_json::from_str(envelope).unwrap();
-    Received { id: written.id, payload: written.payload.get().as_bytes().to_vec() }
+/// A call whose arguments are an envelope.
+fn received(arguments: &str, meta: &Value) -> Received {
+    Received::from_envelope(arguments.as_bytes()).with_traceparent(meta["traceparent"].as_str())
 }
 
 /// Not a test: the server that the tests start, which is this program again.

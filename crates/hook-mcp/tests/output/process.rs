@@ -68,7 +68,7 @@ pub(crate) fn serve() {
             })),
             "tools/call" => {
                 note(&directory, "received", request.arguments());
-                note(&directory, "meta", &request.params.as_ref().unwrap().meta.to_string());
+                note(&directory, "meta", &request.meta().to_string());
                 result(&json!({ "content": [{ "type": "text", "text": "a canary is taken" }] }))
             }
             _ => continue,
@@ -162,7 +162,10 @@ impl EgressFixture for Program {
     }
 
     fn received(&self) -> BoxFuture<'_, Vec<Received>> {
-        Box::pin(async { self.lines("received").iter().map(|line| received(line)).collect() })
+        Box::pin(async {
+            let metas: Vec<Value> = self.lines("meta").iter().map(|meta| serde_json::from_str(meta).unwrap()).collect();
+            self.lines("received").iter().zip(&metas).map(|(arguments, meta)| received(arguments, meta)).collect()
+        })
     }
 }
 

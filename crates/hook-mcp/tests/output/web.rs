@@ -165,7 +165,7 @@ async fn answer(request: HttpRequest<Incoming>, mcp: Mcp, known: Arc<Known>) -> 
     let response = mcp.handle(HttpRequest::from_parts(head, Full::new(body.clone()))).await;
     if is_call && behaviour == Behaviour::Well && response.status().is_success() {
         let asked: Request<'_> = serde_json::from_slice(&body).unwrap();
-        known.received.lock().unwrap().push(received(asked.arguments()));
+        known.received.lock().unwrap().push(received(asked.arguments(), asked.meta()));
     }
     Ok(response)
 }
