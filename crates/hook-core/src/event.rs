@@ -133,8 +133,7 @@ pub struct RawEvent {
     pub stated: Option<Stated>,
 }
 
-/// What an adapter knows of an event beside its bytes: it comes before what the source says. The type of such an event has to
-/// be known, here or to the source: without one it is refused.
+/// What an adapter knows of an event beside its bytes: it comes before what the source says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stated {
     /// The event's type.

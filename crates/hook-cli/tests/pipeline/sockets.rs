@@ -63,6 +63,12 @@ fn frames_and_webhooks_come_in_at_one_address() {
     assert_eq!((text(&envelope, "/source"), text(&envelope, "/event_type")), ("orders", "order.paid"));
     assert_eq!(text(&envelope, "/meta/ingress_adapter"), "ws-in");
 
+    client.0.send(Message::text("{\"id\":\"untyped\",\"payload\":{}}")).unwrap();
+    let untyped = receiver.taken(text(&client.answer().unwrap(), "/event_id")).json();
+    assert_eq!(text(&untyped, "/event_type"), "unknown");
+    client.0.send(Message::text("{\"id\":\"other\",\"payload\":{},\"type\":\"a\"}")).unwrap();
+    assert_eq!(text(&client.answer().unwrap(), "/code"), "malformed_frame");
+
     let webhook = pipeline.accept(&sign::issue(1, "delivery-1"));
     receiver.taken(&webhook);
     let (_, code) = crate::LOG.answer_to_a_copy();

@@ -60,6 +60,7 @@ pub(super) struct Session {
 
 /// An event as a client sends it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Frame<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
@@ -171,7 +172,7 @@ impl Session {
             let message = "too many frames from this address".to_owned();
             return Err(refuse(id, RejectionKind::TooManyRequests, "rate_limited", message, Some(wait)));
         }
-        let expected = "expected an object with `id`, `event_type` and `payload`";
+        let expected = "expected an object with `id`, `event_type` and `payload`, and nothing else";
         // A list of the three would be read as well.
         if !text.as_str().trim_ascii_start().starts_with('{') {
             return Err(malformed(None, expected.to_owned()));

@@ -220,7 +220,10 @@ impl Mapping {
             None => arrived.topic.clone(),
         };
         let event_type = match &self.event_type {
-            Some(word) => select(word),
+            Some(word) => {
+                let missing = || malformed("no_event_type", "nothing says which type of event it is");
+                Some(select(word).ok_or_else(missing)?)
+            }
             None => content.event_type,
         };
         let event_type = event_type.map(EventType::new).transpose().map_err(|_| {
@@ -413,10 +416,10 @@ mod tests {
         assert_eq!((read.source.as_str(), event_type.unwrap().as_str()), ("shop", "order.paid"));
         assert_eq!((delivery_id.as_deref(), ordering_key.as_deref()), (Some("a1"), Some("7")));
         // Without an id of its own a record is still told from all others.
-        let read = mapping.read(&record(&[("origin", "shop")], "{}")).unwrap();
-        assert_eq!(read.stated.delivery_id.as_deref(), Some("orders-2-42-1000"));
-        assert_eq!((read.stated.event_type, read.stated.ordering_key), (None, None));
+        let read = mapping.read(&record(&[("origin", "shop")], "{\"kind\":\"order.paid\"}")).unwrap();
+        assert_eq!((read.stated.delivery_id.as_deref(), read.stated.ordering_key), (Some("orders-2-42-1000"), None));
         unfit(&mapping, &record(&[], "{}"), "no_source");
+        unfit(&mapping, &record(&[("origin", "shop")], "{}"), "no_event_type");
         unfit(&mapping, &record(&[("origin", "shop")], "canary"), "malformed_body");
         let constant = Mapping { source: word("shop"), event_type: word("order"), ..mapping };
         check(&constant, &record(&[], "{}"), "{}", Some("order"));

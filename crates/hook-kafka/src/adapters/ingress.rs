@@ -76,8 +76,8 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Word>,
     /// The type of the events: `header:NAME`, a JSON pointer into the payload, or the type itself. Where it is left out, what the
-    /// format says (`ce_type`, the envelope), then the header `event_type`, then what the source says. A record of no type goes to
-    /// the dead letters.
+    /// format says (`ce_type`, the envelope), then the header `event_type`, then what the source says, then `unknown`. A record
+    /// without the type that is looked for here goes to the dead letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<Word>,
     /// Where a record says what tells its copies: `header:NAME` or a JSON pointer into the payload. Where it is left out, and

@@ -209,7 +209,7 @@ pub(super) fn schema() -> Value {
             "payload": { "type": "object", "description": "The event itself. It is kept as it is sent." },
             "event_type": {
                 "type": "string",
-                "description": "What happened, such as `issue.opened`. May be left out where the source says it in its headers or payload."
+                "description": "What happened, such as `issue.opened`. Left out, it is what the source says, else `unknown`."
             },
             "headers": {
                 "type": "object",

@@ -158,10 +158,6 @@ impl Serve {
         let mut claim = source.describe(event, &payload);
         if let Some(stated) = &raw.stated {
             claim = over(stated, claim, &*source.plan.verifier);
-            if claim.event_type.is_none() {
-                let message = "nothing says which type of event it is";
-                return Err(refused(RejectionKind::Malformed, "no_event_type", message));
-            }
         }
         let draft = Draft {
             source: raw.source.clone(),
