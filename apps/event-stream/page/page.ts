@@ -3,8 +3,8 @@
 import { type Envelope, type Filter, Stream, markOf } from "./stream.js";
 
 const MOST_ROWS = 500;
-/** Where the last event is kept that this tab has seen, so that it misses nothing while it is reloaded. */
-const LAST = "last-event";
+/** Where the last event of an address is kept that this tab has seen, so that it misses nothing while it is reloaded. */
+const lastOf = (address: string): string => `last-event ${address}`;
 
 function element<T extends HTMLElement>(id: string, kind: new () => T): T {
   const found = document.getElementById(id);
@@ -27,8 +27,8 @@ function words(input: HTMLInputElement): string[] {
   return input.value.split(/[\s,]+/).filter((word) => word !== "");
 }
 
-function show(event: Envelope): void {
-  sessionStorage.setItem(LAST, markOf(event));
+function show(address: string, event: Envelope): void {
+  sessionStorage.setItem(lastOf(address), markOf(event));
   const row = rows.insertRow(0);
   // Never as HTML: what stands in an event comes from its sender.
   for (const text of [event.received_at, event.source, event.event_type, event.id]) {
@@ -45,9 +45,13 @@ function show(event: Envelope): void {
 
 function follow(): void {
   stream?.stop();
+  const address = url.value;
   const filter: Filter = { sources: words(sources), types: words(types) };
-  const listener = { event: show, state: (text: string) => (state.textContent = text) };
-  stream = new Stream(url.value, filter, listener, sessionStorage.getItem(LAST) ?? undefined);
+  const listener = {
+    event: (event: Envelope) => show(address, event),
+    state: (text: string) => (state.textContent = text),
+  };
+  stream = new Stream(address, filter, listener, sessionStorage.getItem(lastOf(address)) ?? undefined);
 }
 
 form.addEventListener("submit", (submitted) => {

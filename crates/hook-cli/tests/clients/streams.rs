@@ -66,6 +66,40 @@ fn a_page_receives_events_and_gets_what_it_has_missed_when_it_comes_back() {
 }
 
 #[test]
+fn the_example_page_shows_events_and_misses_none_over_a_restart_and_a_reload() {
+    let mut browser = Peer::start("browser.mjs", &[installed().join("chromium").to_str().unwrap()]);
+    let origin = browser.ask("origins", json!({}))["origins"][0].take();
+    let home = Home::new(&contract(&format!("auth_mode = \"none\"\nallowed_origins = [{origin}]")));
+    let mut pipeline = home.up();
+    let address = url(&pipeline, "");
+    browser.ask("follow", json!({ "origin": origin, "url": address, "types": "issues.*" }));
+    browser.ask("rows", json!({ "count": 0, "state": "connected" }));
+    let seen = accept(&pipeline, 0..2);
+    let shown = |browser: &mut Peer, count: usize, state: &str| {
+        let rows = browser.ask("rows", json!({ "count": count, "state": state }))["rows"].take();
+        let id = |row: &Value| text(row, "/3").to_owned();
+        rows.as_array().unwrap().iter().rev().map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&mut browser, 2, "connected"), seen);
+
+    assert!(pipeline.terminate().success());
+    shown(&mut browser, 2, "not connected");
+    let port = address.rsplit(':').next().unwrap().split('/').next().unwrap();
+    let text = std::fs::read_to_string(home.path("contract.toml")).unwrap();
+    let stays = text.replacen("bind = \"127.0.0.1:0\"\npath", &format!("bind = \"127.0.0.1:{port}\"\npath"), 1);
+    std::fs::write(home.path("contract.toml"), stays).unwrap();
+    let pipeline = home.up();
+    let missed = accept(&pipeline, 2..5);
+    assert_eq!(shown(&mut browser, 5, "connected"), [seen, missed].concat());
+
+    // What comes while nobody looks is there after a reload.
+    browser.ask("visit", json!({ "origin": origin }));
+    let meanwhile = accept(&pipeline, 5..7);
+    browser.ask("follow", json!({ "origin": origin, "url": address, "types": "" }));
+    assert_eq!(shown(&mut browser, 2, "connected"), meanwhile);
+}
+
+#[test]
 fn the_python_library_receives_events_across_a_restart() {
     let mut home = Home::new(&contract("auth_mode = \"bearer\"\ntoken_env = \"STREAM_TOKEN\""));
     home.set("STREAM_TOKEN", "canary-token");

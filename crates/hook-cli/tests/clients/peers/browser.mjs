@@ -1,6 +1,6 @@
 // A page in headless Chromium, and the browser's own WebSocket in it.
 import { createServer } from "node:http";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
@@ -20,7 +20,14 @@ const flags = [
 ];
 
 const profile = await mkdtemp(join(tmpdir(), "browser-"));
-const pages = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html>"));
+// The example page, built by `scripts/clients install`; an empty one at any other path.
+const example = process.env.HOOK_CLIENTS + "/page/";
+const types = { html: "text/html", js: "text/javascript" };
+const pages = createServer(async ({ url }, response) => {
+  const [, name, kind] = url.match(/^\/example\/([a-z/]+\.(html|js))$/) ?? [undefined, undefined, "html"];
+  const body = name === undefined ? "<!doctype html>" : await readFile(example + name).catch(() => "");
+  response.setHeader("content-type", types[kind]).end(body);
+});
 await new Promise((listening) => pages.listen(0, "127.0.0.1", listening));
 const { port } = pages.address();
 const browser = await puppeteer.launch({ executablePath: process.argv[2], args: flags, userDataDir: profile });
@@ -31,6 +38,30 @@ await converse({
   origins: () => ({ origins: [`http://127.0.0.1:${port}`, `http://localhost:${port}`] }),
 
   visit: ({ origin }) => page.goto(`${origin}/`).then(() => ({})),
+
+  /** Opens the example page, or reloads it, and follows an address with it. */
+  follow: async ({ origin, url, types }) => {
+    await page.goto(`${origin}/example/index.html`);
+    await page.evaluate(
+      (url, types) => {
+        document.getElementById("url").value = url;
+        document.getElementById("types").value = types;
+        document.getElementById("filters").requestSubmit();
+      },
+      url,
+      types,
+    );
+    return {};
+  },
+
+  /** Waits until the example page shows so many events and this state; says what each row holds, the newest first. */
+  rows: async ({ count, state }) => {
+    const shown = (count, state) =>
+      document.getElementById("rows").rows.length >= count && document.getElementById("state").textContent.startsWith(state);
+    await page.waitForFunction(shown, { timeout: 60_000 }, count, state);
+    const rows = await page.$$eval("#rows tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+    return { rows };
+  },
 
   /** Opens a WebSocket; says whether it is open, or how it was closed. */
   open: ({ url }) =>

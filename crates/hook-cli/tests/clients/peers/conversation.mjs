@@ -5,7 +5,8 @@ import { createInterface } from "node:readline";
 export async function converse(answers) {
   for await (const line of createInterface({ input: process.stdin })) {
     const { ask, ...given } = JSON.parse(line);
-    const answer = await Promise.resolve(given).then(answers[ask]).catch(errorOf);
+    const unknown = () => Promise.reject(new Error(`there is no question ${ask}`));
+    const answer = await Promise.resolve(given).then(answers[ask] ?? unknown).catch(errorOf);
     process.stdout.write(`${JSON.stringify(answer ?? {})}\n`);
   }
 }
