@@ -11,7 +11,7 @@ use hook_core::{
     event::{EventId, RequestId},
     job::Job,
     journal::{JournalEntry, Step},
-    names::CursorName,
+    names::{CursorName, TopicName},
     ports::log::{Log, LogError, LogState, Position, Record, TopicFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct EventStory {
     pub verifier: Option<String>,
     /// Where it is stored: one place a topic, and one more for each replay.
     pub stored: Vec<Position>,
+    /// The topic that the relay has brought it into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed_into: Option<TopicName>,
     /// What each route makes of it, by the contract in force now: it need not be that by which it was routed.
     #[serde(default)]
     pub routes: Vec<RouteStory>,
@@ -187,7 +190,10 @@ pub async fn tell(plan: &Plan, log: &Arc<dyn Log>, id: EventId) -> Result<Option
     }
     let verifier = plan.sources.get(&header.source).map(|source| source.verifier_name.clone());
     let routes = routes::of(plan, &header, &positions);
-    let story = EventStory { header, verifier, stored: positions, routes, replays, steps, destinations };
+    let relay = plan.relay.as_ref().filter(|relay| positions.iter().any(|place| relay.inputs.contains(&place.topic)));
+    let relayed_into = relay.map(|relay| relay.output.clone());
+    let relayed_into = relayed_into.filter(|output| positions.iter().any(|place| place.topic == *output));
+    let story = EventStory { header, verifier, stored: positions, relayed_into, routes, replays, steps, destinations };
     Ok(Some(Story::Event(Box::new(story))))
 }
 

@@ -28,7 +28,7 @@ use crate::{
     smash::{AdapterHistory, Shared, StatusCell, Unrouted, Worker},
     status::{BackboneStatus, ListenerState, ListenerStatus, Orphan, RelayStatus, SourceState, SourceStatus, Status},
     supervisor::{Group, OnEnd},
-    travel::Ground,
+    travel::{self, Ground},
 };
 
 /// How long requests that have begun may take to finish when the process ends.
@@ -439,6 +439,9 @@ impl Handle {
             }
         }
         self.start_unrouted();
+        let ground = self.ground();
+        let start = Box::new(move |stop| travel::keep(ground.clone(), stop).map(Ok::<(), String>).boxed());
+        self.groups.get_mut().smash.spawn("smash/redrives".into(), OnEnd::Restart, start);
     }
 
     fn start_destination(&mut self, route: &SmashRoute, destination: &Destination, adapter: usize, seed: u64) {

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use hook_contract::plan::{
@@ -27,7 +28,7 @@ use hook_core::{
     secret::Secrets,
 };
 use hook_runtime::travel::{self, Count, Ground, JobState, Order, Run, Step, ToUrl, TravelError};
-use hook_testkit::MemoryLog;
+use hook_testkit::{ManualClock, MemoryLog};
 use uuid::Uuid;
 
 fn topic(name: &str) -> TopicName {
@@ -50,7 +51,7 @@ fn route(id: &str, filter: Option<&str>, adapters: &[&str]) -> SmashRoute {
 
 /// Everything goes to two destinations, alerts to a third one as well.
 fn plan(routes: Vec<SmashRoute>) -> Plan {
-    let retention = Retention { max_age: std::time::Duration::from_secs(86_400), max_bytes: None };
+    let retention = Retention { max_age: Duration::from_secs(86_400), max_bytes: None };
     Plan {
         app: App {
             id: AppId::new("app").unwrap(),
@@ -408,6 +409,33 @@ async fn a_job_holds_no_more_than_a_batch() {
         scan.next(1_000).await.unwrap().len()
     };
     assert!(entries < 12, "{entries} entries in the journal for 3,000 letters");
+}
+
+#[tokio::test]
+async fn a_redrive_is_known_for_longer_than_the_journal_keeps_it() {
+    let clock = Arc::new(ManualClock::at(Timestamp::now()));
+    let case = Case::new();
+    let case = Case { ground: Ground { clock: clock.clone(), ..case.ground.clone() }, ..case };
+    case.letter("push", "core/one", None, "503").await;
+    clock.advance(Duration::from_secs(60));
+    case.redrive(Selection::default()).await;
+    let entries = async || {
+        let mut scan = case.memory.scan(TopicFilter::only(&topic("hook.journal")), From::Earliest).unwrap();
+        scan.next(100).await.unwrap().len()
+    };
+    let before = entries().await;
+    travel::write_again(&case.ground).await.unwrap();
+    assert_eq!(entries().await, before, "it is new");
+    // The journal is kept for a day.
+    clock.advance(Duration::from_secs(13 * 3600));
+    travel::write_again(&case.ground).await.unwrap();
+    let after = entries().await;
+    assert!(after > before);
+    travel::write_again(&case.ground).await.unwrap();
+    assert_eq!(entries().await, after, "once is enough");
+    let jobs = case.jobs().await;
+    assert_eq!((jobs.len(), &jobs[0].end, jobs[0].reached.tally.sent), (1, &Some(JobEnd::Finished), 1));
+    assert_eq!(case.redrive(Selection::default()).await.redriven_before, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Reaches whoever can send stored events again: the process that owns the log, or this one where none runs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hook_admin::{
     socket::Client,
@@ -38,11 +38,12 @@ pub enum Desk {
 impl Desk {
     /// For a question, which changes nothing.
     pub async fn look(context: &Context, flag: &Flag) -> Result<Self, Exit> {
-        let secrets = owner::locate(context, flag)?.secrets;
         Ok(match Owner::find(context, flag).await? {
             Owner::Running(client) => Self::Running(client),
             Owner::Resting { log, plan } => {
-                Self::Own { ground: Ground { plan: Arc::from(plan), log, clock: Arc::new(SystemClock) }, secrets }
+                let ground = Ground { plan: Arc::from(plan), log, clock: Arc::new(SystemClock) };
+                // A question signs nothing.
+                Self::Own { ground, secrets: Arc::new(BTreeMap::new()) }
             }
         })
     }

@@ -119,9 +119,19 @@ fn the_story_says_why_each_route_takes_an_event_and_when_it_was_where() {
     assert!(0 <= read && read <= tried && tried <= ended, "{destination}");
     let failed = &story["steps"][0];
     assert!(failed["retry_in_ms"].is_u64() && failed["class"] == "transient", "{failed}");
+    let signed =
+        pipeline.accept(&sign::stripe(&serde_json::json!({ "id": "evt_1", "type": "ping" }), sign::unix_seconds()));
+    let for_people = home.run(&format!("explain {signed}")).ok().stdout;
+    assert!(for_people.contains("sent by stripe, by the time that it has signed"), "{for_people}");
     let for_people = home.run(&format!("explain {taken}")).ok().stdout;
-    for part in ["signature verified (github)", "read from the log", "; again in ", "routes, by the contract in force"]
-    {
+    for part in [
+        "signature verified (github)",
+        "read from the log",
+        "relayed into webhooks.core/",
+        ", durable by +",
+        "; again in ",
+        "routes, by the contract in force",
+    ] {
         assert!(for_people.contains(part), "no `{part}` in {for_people}");
     }
 

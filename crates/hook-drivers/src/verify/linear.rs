@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use hook_core::{
+    Timestamp,
     catalog::{Fault, Kind},
     duration::HumanDuration,
     names::EventType,
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     freshness, header,
     scheme::{Scheme, SignedTime, TimePlace},
+    sent,
 };
 
 const SIGNATURE: &str = "Linear-Signature";
@@ -56,6 +58,10 @@ impl Kind for Linear {
 impl SourceVerifier for Linear {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         self.0.verify(request)
+    }
+
+    fn sent_at(&self, _: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        sent::in_body(payload, TIME)
     }
 
     fn describe(&self, headers: &HeaderMap, payload: &Payload) -> Claim {

@@ -17,6 +17,7 @@ pub mod hmac;
 pub mod linear;
 pub mod none;
 mod scheme;
+mod sent;
 pub mod signature;
 pub mod standard_webhooks;
 pub mod stripe;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use hook_core::{
+    Timestamp,
     catalog::{Fault, Kind},
     duration::HumanDuration,
     names::EventType,
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     freshness, header,
     scheme::{Part, Scheme, SignedTime, TimePlace},
+    sent,
     signature::{Encoding, SecretEncoding},
 };
 
@@ -63,6 +65,10 @@ impl Kind for StandardWebhooks {
 impl SourceVerifier for StandardWebhooks {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         self.0.verify(request)
+    }
+
+    fn sent_at(&self, headers: &HeaderMap, _: &Payload) -> Option<Timestamp> {
+        sent::in_header(headers, TIME.as_str())
     }
 
     fn describe(&self, headers: &HeaderMap, payload: &Payload) -> Claim {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use hook_core::{
+    Timestamp,
     catalog::{Fault, Kind},
     duration::HumanDuration,
     names::EventType,
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     freshness,
     scheme::{Part, Scheme, SignedTime, TimePlace},
+    sent,
 };
 
 /// The settings of `stripe`.
@@ -56,6 +58,10 @@ impl Kind for Stripe {
 impl SourceVerifier for Stripe {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         self.0.verify(request)
+    }
+
+    fn sent_at(&self, headers: &HeaderMap, _: &Payload) -> Option<Timestamp> {
+        sent::in_element(headers, "Stripe-Signature", "t=")
     }
 
     /// No ordering key: Stripe promises no order, so that lanes would only make events wait for each other.

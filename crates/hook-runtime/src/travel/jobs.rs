@@ -29,8 +29,8 @@ pub struct JobState {
     pub resumed: Vec<Resumed>,
     /// How far it has come.
     pub reached: Reached,
-    /// When it was heard of last.
-    pub last_at: Timestamp,
+    /// When the oldest entry was written that it is known by.
+    pub written_at: Timestamp,
     /// How it ended; `None` while it runs, and where it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<JobEnd>,
@@ -76,15 +76,15 @@ impl Jobs {
         let JournalEntry { at, job_id: Some(id), step, .. } = entry else { return };
         if let Step::JobStarted { job, tails } = step {
             let reached = Reached { tails, ..Reached::default() };
-            let state = JobState { job: *job, resumed: Vec::new(), reached, last_at: at, end: None, is_running: false };
-            self.0.insert(id, state);
+            // One that was written down again is no other.
+            let resumed = self.0.remove(&id).map(|known| known.resumed).unwrap_or_default();
+            self.0.insert(id, JobState { job: *job, resumed, reached, written_at: at, end: None, is_running: false });
             if self.0.len() > 2 * MOST {
                 self.forget_oldest();
             }
             return;
         }
         let Some(state) = self.0.get_mut(&id) else { return };
-        state.last_at = at;
         match step {
             Step::JobResumed { by } => {
                 state.end = None;

@@ -103,7 +103,7 @@ impl Run {
                 let job = Job { id, kind, by, command, selection: *selection, target, reaches, counted, at };
                 let reached = Reached { tails: ends(&ground), ..Reached::default() };
                 let first = JournalStep::JobStarted { job: Box::new(job.clone()), tails: reached.tails.clone() };
-                (JobState { job, resumed: Vec::new(), reached, last_at: at, end: None, is_running: true }, first)
+                (JobState { job, resumed: Vec::new(), reached, written_at: at, end: None, is_running: true }, first)
             }
             Order::Resume { id, by } => {
                 let state = jobs::find(&ground.log, &ground.plan.journal, id).await?;
@@ -240,7 +240,7 @@ impl Run {
 }
 
 /// Writes into the journal; durable when this returns.
-async fn write(ground: &Ground, job: Uuid, steps: Vec<JournalStep>) -> Result<(), LogError> {
+pub(super) async fn write(ground: &Ground, job: Uuid, steps: Vec<JournalStep>) -> Result<(), LogError> {
     let entry =
         |step| JournalEntry { at: ground.clock.now(), event_id: None, request_id: None, job_id: Some(job), step };
     let topic = &ground.plan.journal;

@@ -18,17 +18,22 @@ pub(super) fn of(story: &EventStory) -> Vec<[String; 2]> {
     moments.push((start, 1, received(story)));
     let replayed: HashSet<_> = story.replays.iter().map(|told| told.replay.id).collect();
     let mut topics = HashSet::new();
+    // Nothing is written down beside the event: it was durable when the first destination read it, or before.
+    let first_read = story.destinations.iter().filter_map(|destination| destination.times.read_ms).min();
+    let durable = first_read.map_or(String::new(), |read_ms| format!(", durable by +{}", span(read_ms)));
     for position in &story.stored {
         // Of those in one topic the first is the event itself, the others are replays.
         if topics.insert(&position.topic) || replayed.is_empty() {
-            let place = format!("stored in {}/{}@{}", position.topic, position.partition, position.offset);
-            moments.push((start, 2, place));
+            let is_relayed = story.relayed_into.as_ref() == Some(&position.topic);
+            let how = if is_relayed { "relayed into" } else { "stored in" };
+            let place = format!("{how} {}/{}@{}{durable}", position.topic, position.partition, position.offset);
+            moments.push((start, 2 + u8::from(is_relayed), place));
         }
     }
-    moments.extend(story.replays.iter().map(|told| (told.replay.at, 3, replay(told))));
+    moments.extend(story.replays.iter().map(|told| (told.replay.at, 4, replay(told))));
     for entry in &story.steps {
-        moments.extend(read(start, entry).map(|(at, what)| (at, 4, what)));
-        moments.push((entry.at, 5, step(&entry.step)));
+        moments.extend(read(start, entry).map(|(at, what)| (at, 5, what)));
+        moments.push((entry.at, 6, step(&entry.step)));
     }
     moments.sort_by_key(|(at, rank, _)| (*at, *rank));
     let mut is_first = true;
@@ -69,7 +74,7 @@ fn read(start: Timestamp, entry: &JournalEntry) -> Option<(Timestamp, String)> {
         return None;
     };
     let at = start.checked_add(std::time::Duration::from_millis(*read_ms)).ok()?;
-    Some((at, format!("{destination}: read from the log, where it is durable")))
+    Some((at, format!("{destination}: read from the log")))
 }
 
 /// What happened.
