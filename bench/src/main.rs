@@ -14,7 +14,7 @@ use hook_bench::error::Error;
 use serde::Serialize;
 
 use crate::{
-    cases::{broadcast, isolation, kafka, options::Common, outage, poison, scaling},
+    cases::{broadcast, isolation, kafka, options::Common, outage, poison, scaling, travel},
     machine::Machine,
     report::Report,
 };
@@ -45,6 +45,8 @@ enum Case {
     Poison(poison::Options),
     /// How late are events at hundreds of WebSocket clients, some of which do not read?
     Broadcast(broadcast::Options),
+    /// Does the memory of a replay and a redrive grow with what they send?
+    Travel(travel::Options),
     /// The log on Kafka: its part of a bare producer's speed, and memory with twenty destinations; starts a broker
     Kafka(kafka::Options),
     /// Every measurement but the isolation and Kafka: the table, scaling, outage, poison; half an hour
@@ -86,6 +88,10 @@ fn main() -> ExitCode {
         }),
         Case::Broadcast(options) => run(async {
             let found = broadcast::measure(&options).await?;
+            show_one(&options.common, &found, &found.to_markdown())
+        }),
+        Case::Travel(options) => run(async {
+            let found = travel::measure(&options).await?;
             show_one(&options.common, &found, &found.to_markdown())
         }),
         Case::Kafka(options) => run(async {

@@ -65,3 +65,13 @@ fn an_unusable_directory_is_said() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("could not make a file"));
 }
+
+#[test]
+fn travel_sends_a_whole_backlog_again_and_looks_at_the_memory() {
+    let report = measure(&["travel", "--events", "2000"]);
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["events"].as_u64().unwrap()).collect::<Vec<_>>(), [1000, 2000]);
+    for run in ["dry_run", "replay", "redrive"] {
+        assert!(number(&rows[1], &format!("/{run}/peak_kib")) > 0.0);
+    }
+}

@@ -14,6 +14,7 @@ mod percentile;
 pub(crate) mod poison;
 mod rate;
 pub(crate) mod scaling;
+pub(crate) mod travel;
 
 use std::{path::PathBuf, time::Duration};
 
