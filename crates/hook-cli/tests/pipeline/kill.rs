@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Contract, Home, Receiver, http::Connection, pause, receiver::Delivery, sign};
+use crate::support::{Contract, Home, Receiver, http::Connection, pause, poll, sign};
 
 const ROUNDS: u32 = 10;
 /// So many senders, each with a key of its own: an issue of one repository.
@@ -103,21 +103,35 @@ fn webhook(key: u64, number: u64) -> Vec<u8> {
     sign::github("issues", &format!("{key}-{number}"), body.to_string()).request()
 }
 
-fn key_and_number(delivery: &Delivery) -> (u64, u64) {
-    let envelope: Value = delivery.json();
+fn key_and_number(envelope: &Value) -> (u64, u64) {
     (envelope["payload"]["issue"]["number"].as_u64().unwrap(), envelope["payload"]["number"].as_u64().unwrap())
 }
 
 /// For each key, the numbers in the order in which they came first.
-fn first_deliveries(deliveries: &[Delivery]) -> HashMap<u64, Vec<u64>> {
+fn first_of_each(all: impl Iterator<Item = (u64, u64)>) -> HashMap<u64, Vec<u64>> {
     let mut first: HashMap<u64, Vec<u64>> = HashMap::new();
     let mut seen = HashSet::new();
-    for (key, number) in deliveries.iter().map(key_and_number) {
+    for (key, number) in all {
         if seen.insert((key, number)) {
             first.entry(key).or_default().push(number);
         }
     }
     first
+}
+
+/// Every number that was acknowledged stands in the files, in the order of its key, however often they were moved away.
+#[track_caller]
+fn check_files(home: &Home, acknowledged: &HashMap<u64, u64>) {
+    let first = poll("everything that was acknowledged is in the files", || {
+        let lines = home.rotated_lines_of("events.jsonl");
+        let first = first_of_each(lines.iter().map(key_and_number));
+        let has_all = |(key, count): (&u64, &u64)| first.get(key).is_some_and(|numbers| numbers.len() as u64 >= *count);
+        acknowledged.iter().all(has_all).then_some(first)
+    });
+    for (key, numbers) in first {
+        assert!(numbers.is_sorted(), "key {key} out of order in the files: {numbers:?}");
+    }
+    assert!(home.path("events.jsonl.1").exists(), "no file was moved away: there was too little load");
 }
 
 #[test]
@@ -127,7 +141,9 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
     let mut random = fastrand::Rng::with_seed(seed);
 
     let receiver = Receiver::start();
-    let home = Home::new(&Contract::new().http_output("service", &receiver, ""));
+    // One destination that is posted to, and a file that is moved away again and again.
+    let files = "driver = \"file_output\"\npath = \"events.jsonl\"\nrotate = { max_bytes = 65536, keep = 1000 }";
+    let home = Home::new(&Contract::new().http_output("service", &receiver, "").adapter("files", files));
     let load = Load::default();
     let restarted = std::thread::scope(|scope| {
         (1..=SENDERS).for_each(|key| {
@@ -163,7 +179,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
     let mut looked_at = 0;
     receiver.wait("everything that was acknowledged has arrived", |all| {
         for delivery in &all[looked_at..] {
-            missing.remove(&key_and_number(delivery));
+            missing.remove(&key_and_number(&delivery.json()));
         }
         looked_at = all.len();
         missing.is_empty().then_some(())
@@ -171,7 +187,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
     let took = ready.elapsed();
 
     let deliveries = receiver.deliveries();
-    let first = first_deliveries(&deliveries);
+    let first = first_of_each(deliveries.iter().map(|delivery| key_and_number(&delivery.json())));
     let total: u64 = acknowledged.values().sum();
     let copies = deliveries.len() - first.values().map(Vec::len).sum::<usize>();
     println!(
@@ -181,5 +197,6 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged_and_keep_the_order_of
     for (key, numbers) in &first {
         assert!(numbers.is_sorted(), "key {key} out of order: {numbers:?}");
     }
+    check_files(&home, &acknowledged);
     assert!(took < PROMPTLY, "{took:?} after the last restart");
 }

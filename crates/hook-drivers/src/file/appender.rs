@@ -1,4 +1,4 @@
-//! A file of lines that is only ever appended to, and survives crashes, rotation and full disks.
+//! A file of lines that is only ever appended to, and survives crashes, rotation (by others, and our own) and full disks.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,16 +7,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::rotation::Rotation;
+
 /// Appends whole lines to a path. Opens it when it must, and again when something else stands there.
 #[derive(Debug)]
 pub(super) struct Appender {
     path: PathBuf,
+    rotation: Option<Rotation>,
     file: Option<File>,
 }
 
 impl Appender {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None }
+    /// One that moves the file away when it is full, where it is told when that is.
+    pub(super) fn new(path: PathBuf, rotation: Option<Rotation>) -> Self {
+        Self { path, rotation, file: None }
+    }
+
+    /// How many of the next lines, of these lengths, the file has room for: at least one. A full file is moved away first, and
+    /// what was written to it is on the disk by then.
+    pub(super) fn make_room(&mut self, lengths: impl Iterator<Item = u64> + Clone) -> io::Result<usize> {
+        let Some(rotation) = self.rotation else { return Ok(usize::MAX) };
+        let file = self.open()?;
+        let length = file.metadata()?.len();
+        let fitting = rotation.fitting(length, lengths.clone());
+        if fitting > 0 || length == 0 {
+            self.file = Some(file);
+            return Ok(fitting.max(1));
+        }
+        // A torn line that a crash left may be newer than the last sync.
+        file.sync_data()?;
+        rotation.rotate(&self.path)?;
+        Ok(rotation.fitting(0, lengths).max(1))
     }
 
     /// Appends lines, each with its line break, and returns when they are on the disk. After an error none of them
@@ -35,8 +56,12 @@ impl Appender {
 
     /// Makes sure that the file can be appended to, or created where it is missing. Leaves nothing behind.
     pub(super) fn probe(&mut self) -> io::Result<()> {
-        if is_missing(&self.path)? {
-            return probe_creation(&self.path);
+        let is_missing = is_missing(&self.path)?;
+        if is_missing || self.rotation.is_some() {
+            probe_creation(&self.path)?;
+        }
+        if is_missing {
+            return Ok(());
         }
         self.file = Some(self.open()?);
         Ok(())
@@ -90,7 +115,8 @@ fn open(path: &Path) -> io::Result<File> {
     }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     if is_new {
-        sync_directory(parent_of(path))?;
+        // Behind a link it is another directory that gained an entry.
+        sync_directory(parent_of(&fs::canonicalize(path)?))?;
     }
     complete_last_line(&mut file)?;
     Ok(file)
@@ -153,7 +179,7 @@ mod tests {
     fn lines_are_appended_to_a_private_file_whose_directories_are_created() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b/events.jsonl");
-        let mut appender = Appender::new(path.clone());
+        let mut appender = Appender::new(path.clone(), None);
         appender.append(b"one\n").unwrap();
         appender.append(b"two\nthree\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
@@ -165,7 +191,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("events.jsonl");
         fs::write(&path, "one\ntw").unwrap();
-        Appender::new(path.clone()).append(b"three\n").unwrap();
+        Appender::new(path.clone(), None).append(b"three\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntw\nthree\n");
     }
 
@@ -173,7 +199,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_opened_anew() {
         let directory = tempfile::tempdir().unwrap();
         let [path, rotated] = ["events.jsonl", "events.jsonl.1"].map(|name| directory.path().join(name));
-        let mut appender = Appender::new(path.clone());
+        let mut appender = Appender::new(path.clone(), None);
         appender.append(b"one\n").unwrap();
         fs::rename(&path, &rotated).unwrap();
         appender.append(b"two\n").unwrap();
@@ -196,8 +222,8 @@ mod tests {
     #[test]
     fn what_is_no_regular_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let error = Appender::new(directory.path().to_owned()).append(b"one\n").unwrap_err();
+        let error = Appender::new(directory.path().to_owned(), None).append(b"one\n").unwrap_err();
         assert_eq!(error.to_string(), "it is not a regular file");
-        assert!(Appender::new("/dev/null".into()).probe().is_err());
+        assert!(Appender::new("/dev/null".into(), None).probe().is_err());
     }
 }

@@ -103,6 +103,14 @@ impl Home {
         self.whole_lines_of(name).iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The same of a file that is moved away when it is full: the oldest first.
+    pub(crate) fn rotated_lines_of(&self, name: &str) -> Vec<Value> {
+        let numbered = (1..).map(|number| format!("{name}.{number}")).take_while(|name| self.path(name).exists());
+        let mut names: Vec<_> = std::iter::once(name.to_owned()).chain(numbered).collect();
+        names.reverse();
+        names.iter().flat_map(|name| self.untorn_lines_of(name)).collect()
+    }
+
     fn whole_lines_of(&self, name: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
