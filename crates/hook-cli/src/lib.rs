@@ -38,6 +38,7 @@ pub mod readers;
 mod redaction;
 pub mod report;
 pub mod secretless;
+mod reload;
 pub mod since;
 pub mod travel;
 

@@ -252,6 +252,17 @@ impl fmt::Display for LogChoice {
     }
 }
 
+/// A problem for every variable that one of these roles needs and that is not set.
+pub fn missing(requirements: &[Requirement], roles: &[Role], environment: &Environment) -> Vec<Problem> {
+    let mut missing: BTreeMap<&str, Vec<&Requirement>> = BTreeMap::new();
+    for requirement in requirements.iter().filter(|requirement| roles.contains(&requirement.role)) {
+        if environment.find(requirement.name.as_str()).is_none() {
+            missing.entry(requirement.name.as_str()).or_default().push(requirement);
+        }
+    }
+    missing.iter().map(|(name, needed)| not_set(name, needed, environment)).collect()
+}
+
 fn not_set(name: &str, needed: &[&Requirement], environment: &Environment) -> Problem {
     let needed_by: Vec<&str> = needed.iter().map(|requirement| requirement.needed_by.as_str()).collect();
     let state = match environment.origins(name).first() {

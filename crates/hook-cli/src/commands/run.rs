@@ -29,6 +29,7 @@ use crate::{
     pipeline::{self, Pipeline, Setup, asked_to_end},
     readers,
     secretless::{self, Secretless},
+    reload::Reload,
 };
 
 /// Options of a process that runs roles.
@@ -157,7 +158,10 @@ async fn run_until_asked(
             warn!(%source, "source answers 401 to everything: {variables} is not set");
         }
     }
-    let reload = reload_on_hangup(Arc::clone(&environment));
+    let reload = Reload::new(Arc::clone(&environment), &plan, roles).on_hangup().map_err(|error| {
+        context.output.error(&format!("could not wait for SIGHUP: {error}"));
+        Exit::Failure
+    })?;
     let secrets = environment;
     let setup = Setup { plan, roles: roles.to_vec(), secrets, data_directory: data_directory.clone(), instance };
     let pipeline = tokio::select! {
@@ -187,20 +191,6 @@ async fn run_until_asked(
         }
     }
     why.map(drop).map_err(|_| Exit::Failure)
-}
-
-/// Reads the env files again on SIGHUP, so that secrets can be changed without a restart.
-fn reload_on_hangup(environment: Arc<crate::environment::Environment>) -> tokio::task::JoinHandle<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    tokio::spawn(async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
-            match environment.reload() {
-                Ok(()) => info!("env files read again"),
-                Err(problems) => warn!(problems = problems.len(), "env files not read again: they have problems"),
-            }
-        }
-    })
 }
 
 /// What is said when everything runs.

@@ -7,7 +7,7 @@ mod file;
 pub mod variables;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
@@ -91,10 +91,7 @@ impl Environment {
     /// Files are read as far as they can be; what cannot be read is among the problems.
     pub fn read(named: &[PathBuf]) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        let files = match named {
-            [] if Path::new(DEFAULT_FILE).exists() => vec![PathBuf::from(DEFAULT_FILE)],
-            named => named.to_vec(),
-        };
+        let files = files_to_read(named);
         let mut layers = vec![process_layer()];
         layers.extend(file_layers(&files, &mut problems));
         (Self { files, layers: RwLock::new(layers) }, problems)
@@ -111,19 +108,36 @@ impl Environment {
         Self { files: self.files.clone(), layers: RwLock::new(layers) }
     }
 
-    /// Reads the env files again. Where one of them cannot be read as it is written, everything stays as it was.
-    pub fn reload(&self) -> Result<(), Vec<Problem>> {
+    /// Reads the env files again, and names the variables that have another value now. Where a file cannot be read as it is
+    /// written, or `faults` finds something wrong with what they say together, everything stays as it was.
+    pub fn reload(&self, faults: impl FnOnce(&Self) -> Vec<Problem>) -> Result<Vec<String>, Vec<Problem>> {
         let mut problems = Vec::new();
-        let files = file_layers(&self.files, &mut problems);
+        // A file that was read before and is gone is a problem, and not a file that says nothing.
+        let files = files_to_read(&self.files);
+        let read = file_layers(&files, &mut problems);
         problems.retain(Problem::is_error);
+        let mut layers = self.layers();
+        layers.retain(|layer| !layer.is_file);
+        // Above the process environment, and below the profile.
+        layers.splice(1..1, read);
+        let next = Self { files, layers: RwLock::new(layers) };
+        if problems.is_empty() {
+            problems = faults(&next);
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
-        let at = layers.iter().position(|layer| layer.is_file).unwrap_or(layers.len());
-        layers.retain(|layer| !layer.is_file);
-        layers.splice(at..at, files);
-        Ok(())
+        let changed = self.differences(&next);
+        *self.layers.write().unwrap_or_else(PoisonError::into_inner) = next.layers();
+        Ok(changed)
+    }
+
+    /// The names of what has another value there.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let layers = [self.layers(), other.layers()].concat();
+        let names: BTreeSet<&String> = layers.iter().flat_map(|layer| layer.entries.keys()).collect();
+        let value = |environment: &Self, name: &str| environment.find(name).map(|found| found.value);
+        names.into_iter().filter(|name| value(self, name) != value(other, name)).cloned().collect()
     }
 
     /// The value of a variable; `None` where it is not set, or set to nothing by the layer that decides.
@@ -181,6 +195,14 @@ fn process_layer() -> Layer {
     Layer { entries: entries.collect(), is_file: false }
 }
 
+/// The files that are named, or the default one where none is and it is there.
+fn files_to_read(named: &[PathBuf]) -> Vec<PathBuf> {
+    match named {
+        [] if Path::new(DEFAULT_FILE).exists() => vec![PathBuf::from(DEFAULT_FILE)],
+        named => named.to_vec(),
+    }
+}
+
 fn file_layers(files: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Layer> {
     files.iter().map(|path| file_layer(path, problems)).collect()
 }
@@ -232,19 +254,34 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_reads_the_files_again_below_the_profile() {
+    fn a_reload_reads_the_files_again_below_the_profile_and_names_what_is_different() {
         let directory = tempfile::tempdir().unwrap();
-        let path = file(directory.path(), "a.env", "A=1\nB=1");
+        let path = file(directory.path(), "a.env", "A=1\nB=1\nC=1");
         let (environment, _) = Environment::read(std::slice::from_ref(&path));
         let environment =
             environment.with_profile("dev", &BTreeMap::from([(EnvName::new("B").unwrap(), "p".to_owned())]));
-        std::fs::write(&path, "A=2\nB=2").unwrap();
-        environment.reload().unwrap();
+        std::fs::write(&path, "A=2\nB=2\nC=1\nD=1").unwrap();
+        assert_eq!(environment.reload(|_| Vec::new()).unwrap(), ["A", "D"]);
         assert_eq!((environment.text("A").as_deref(), environment.text("B").as_deref()), (Some("2"), Some("p")));
+        assert_eq!(environment.reload(|_| Vec::new()).unwrap(), [""; 0]);
+    }
 
-        std::fs::write(&path, "A=3\nnonsense").unwrap();
-        assert!(environment.reload().is_err());
-        assert_eq!(environment.text("A").as_deref(), Some("2"));
+    #[test]
+    fn what_cannot_be_used_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file(directory.path(), "a.env", "A=1");
+        let (environment, _) = Environment::read(std::slice::from_ref(&path));
+        std::fs::write(&path, "A=2\nnonsense").unwrap();
+        assert!(environment.reload(|_| Vec::new()).is_err());
+        std::fs::write(&path, "A=3").unwrap();
+        let lacks = |next: &Environment| {
+            assert_eq!(next.text("A").as_deref(), Some("3"), "it is asked about what would be");
+            vec![Problem::error(&hook_core::problem::codes::ENVIRONMENT_MISSING, "B is not set", "set it")]
+        };
+        assert_eq!(environment.reload(lacks).unwrap_err().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+        assert!(environment.reload(|_| Vec::new()).is_err(), "a file that is gone has not become empty");
+        assert_eq!(environment.text("A").as_deref(), Some("1"));
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod mcp;
 mod questions;
 mod sockets;
 mod streams;
+mod rotation;
 mod support;
 #[cfg(feature = "mcp")]
 mod tools;
