@@ -42,6 +42,7 @@ mod reload;
 pub mod since;
 pub mod travel;
 
+mod tls;
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};

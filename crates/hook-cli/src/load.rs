@@ -20,6 +20,7 @@ use crate::{
     exit::Exit,
     kafka,
     options::{self, relay::Flags},
+    tls,
 };
 
 /// What a running command starts from.
@@ -78,6 +79,7 @@ pub fn load_relay(context: &Context, flags: &Flags) -> Result<Loaded, Exit> {
 fn start_with(context: &Context, mut examined: Examined, roles: &[Role]) -> Result<Loaded, Exit> {
     examined.require_build();
     examined.require_environment(roles);
+    examined.require_files(roles);
     examined.into_loaded(context)
 }
 
@@ -190,16 +192,14 @@ fn profile_values(checked: &Checked) -> (String, BTreeMap<EnvName, String>) {
 impl Examined {
     /// Adds a problem for every variable that one of these roles needs and that is not set.
     pub fn require_environment(&mut self, roles: &[Role]) {
-        let requirements = self.plan.iter().flat_map(|plan| &plan.environment);
-        let mut missing: BTreeMap<&str, Vec<&Requirement>> = BTreeMap::new();
-        for requirement in requirements.filter(|requirement| roles.contains(&requirement.role)) {
-            if self.environment.find(requirement.name.as_str()).is_none() {
-                missing.entry(requirement.name.as_str()).or_default().push(requirement);
-            }
-        }
-        let missing: Vec<Problem> =
-            missing.iter().map(|(name, needed)| not_set(name, needed, &self.environment)).collect();
-        self.problems.extend(missing);
+        let missing = self.plan.iter().flat_map(|plan| missing(&plan.environment, roles, &self.environment));
+        self.problems.extend(missing.collect::<Vec<_>>());
+    }
+
+    /// Adds a problem for every file of TLS that an adapter of one of these roles names and that cannot be used.
+    pub fn require_files(&mut self, roles: &[Role]) {
+        let unusable = self.plan.iter().flat_map(|plan| tls::unusable_files(plan, roles, &self.resolved));
+        self.problems.extend(unusable.collect::<Vec<_>>());
     }
 
     /// Adds a problem where this build lacks something of the log that was chosen.

@@ -29,7 +29,7 @@ use tracing::warn;
 
 use crate::{
     kafka::{self, Purpose},
-    migration,
+    migration, tls,
     travel::url,
 };
 
@@ -215,6 +215,7 @@ fn not_started(error: &StartError) -> Box<Problem> {
                     &codes::ADDRESS_NOT_OPENED,
                     "stop what listens there, or give the adapter another `bind`; port 0 takes a free one",
                 ),
+                ListenError::Tls { .. } => (&codes::TLS_FILE, tls::HELP),
                 ListenError::NotShared(_) => (&codes::ADDRESS_NOT_OPENED, "give the adapter a `bind` of its own"),
                 ListenError::MissingSecret(_) => (&codes::ENVIRONMENT_MISSING, "set it, or put it into an env file"),
                 ListenError::Client { .. } => (
@@ -284,5 +285,7 @@ mod tests {
         assert_eq!(code(ListenError::MissingSecret(name)), codes::ENVIRONMENT_MISSING.id);
         let unreadable = ListenError::Client { address: "kafka:9093".into(), reason: "no such file".into() };
         assert_eq!(code(unreadable), codes::UPSTREAM_NOT_OPENED.id);
+        let torn = ListenError::Tls { file: "a.pem".into(), reason: "it holds no certificate in PEM".into() };
+        assert_eq!(code(torn), codes::TLS_FILE.id);
     }
 }

@@ -65,7 +65,7 @@ impl Served {
             body: sample.body,
             secret: &Secret::new(SECRET),
         };
-        sender::send(&sender::client().unwrap(), webhook).await.unwrap()
+        sender::send(&sender::client(None).unwrap(), webhook).await.unwrap()
     }
 
     fn stored(&self) -> u64 {

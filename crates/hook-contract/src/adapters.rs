@@ -64,6 +64,7 @@ pub(crate) fn ingress(check: &mut Check<'_, '_>, item: &Item<'_, AdapterHead>) -
     Some(IngressAdapter {
         id: table.common.id,
         driver_name: table.common.driver,
+        tls: built.driver.tls().cloned(),
         driver: built.driver,
         plugins,
         beside: None,

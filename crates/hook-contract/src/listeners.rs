@@ -53,6 +53,31 @@ pub(crate) fn share(
         };
         check.findings.error(&codes::LISTENERS_COLLIDE, second.span.clone(), message, help);
     }
+    share_tls(check, written, adapters);
+}
+
+/// Adapters of one address have one TLS: who leaves it out has that of the others.
+fn share_tls(check: &mut Check<'_, '_>, written: &Written<'_>, adapters: &mut [IngressAdapter]) {
+    for host in 0..adapters.len() {
+        let id = adapters[host].id.clone();
+        let members: Vec<usize> = (0..adapters.len())
+            .filter(|&member| member == host || adapters[member].beside.as_ref() == Some(&id))
+            .collect();
+        let Some(&first) = members.iter().find(|&&member| adapters[member].tls.is_some()) else { continue };
+        let shared = adapters[first].tls.clone();
+        for &member in &members {
+            if adapters[member].tls.as_ref().is_some_and(|own| Some(own) != shared.as_ref()) {
+                let (one, other) = (&adapters[first].id, &adapters[member].id);
+                let message =
+                    format!("ingress adapters `{one}` and `{other}` share an address, and their `tls` differs");
+                let help =
+                    format!("write the same in both, or leave `tls` out of `{other}`: it has that of `{one}` then");
+                let span = find(&written.ingress, other.as_str()).map_or(0..0, |item| item.node.span_of("tls"));
+                check.findings.error(&codes::LISTENERS_COLLIDE, span, message, help);
+            }
+            adapters[member].tls.clone_from(&shared);
+        }
+    }
 }
 
 /// In the order in which the contract has them.

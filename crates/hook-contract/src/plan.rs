@@ -10,6 +10,7 @@ use hook_core::{
     ports::{egress::EgressDriver, ingress::IngressDriver, log::TopicFilter, plugin::Plugin, verifier::SourceVerifier},
     problem::Place,
     selector::Selector,
+    tls::TlsFiles,
 };
 
 pub use kafka::{Kafka, KafkaCertificate, KafkaLogin, KafkaSasl, KafkaSecurity, KafkaTls, KafkaTopics};
@@ -165,6 +166,8 @@ pub struct IngressAdapter {
     pub plugins: Vec<Arc<dyn Plugin>>,
     /// The adapter whose address it shares.
     pub beside: Option<AdapterId>,
+    /// TLS of its address, whoever of those that share it has said so.
+    pub tls: Option<TlsFiles>,
     /// Its settings, complete.
     pub settings: serde_json::Value,
 }

@@ -4,7 +4,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use hook_contract::{Options, Origin, check, plan::ValidationMode};
+use hook_contract::{
+    Options, Origin, check,
+    plan::{Plan, ValidationMode},
+};
 use hook_core::{
     names::{SourceName, TopicName},
     problem::codes,
@@ -521,6 +524,13 @@ fn what_changes_nothing_beside_the_rest_is_told() {
 
 /// The problems of a contract with two adapters, and whose address each of them shares.
 fn listening(first: &str, second: &str) -> (String, Vec<Option<String>>) {
+    let (found, plan) = checked_listening(first, second);
+    let adapters = plan.iter().flat_map(|plan| &plan.serve.adapters);
+    (found, adapters.map(|adapter| adapter.beside.as_ref().map(ToString::to_string)).collect())
+}
+
+/// The problems of a contract with two adapters, and its plan.
+fn checked_listening(first: &str, second: &str) -> (String, Option<Plan>) {
     let socket = format!("driver = \"websocket_ingress\"\nauth_mode = \"none\"\n{second}");
     let text = VALID
         .replace("bind = \"127.0.0.1:8080\"", first)
@@ -530,9 +540,7 @@ fn listening(first: &str, second: &str) -> (String, Vec<Option<String>>) {
         )
         .replace("[\"http-in\"]", "[\"http-in\", \"ws-in\"]");
     let checked = checked(&text);
-    let adapters = checked.plan.iter().flat_map(|plan| &plan.serve.adapters);
-    let beside = adapters.map(|adapter| adapter.beside.as_ref().map(ToString::to_string)).collect();
-    (lines(&checked.problems), beside)
+    (lines(&checked.problems), checked.plan)
 }
 
 #[test]
@@ -545,6 +553,28 @@ fn adapters_share_an_address_where_no_path_belongs_to_both() {
     assert_eq!(listening(&bind(0), ""), shared);
     assert_eq!(listening(&bind(8080), &bind(8081)), alone);
     assert_eq!(listening(&bind(0), &bind(0)), alone, "each gets a free port");
+}
+
+#[test]
+fn adapters_that_share_an_address_share_its_tls() {
+    let bind = "bind = \"127.0.0.1:8080\"";
+    let tls = |name: &str| format!("tls = {{ cert_path = \"{name}.pem\", key_path = \"{name}.key\" }}");
+    let of = |first: &str, second: &str| {
+        let (found, plan) = checked_listening(&format!("{bind}\n{first}"), &format!("{bind}\n{second}"));
+        let adapters = plan.iter().flat_map(|plan| &plan.serve.adapters);
+        let certificate = |tls: &hook_core::tls::TlsFiles| tls.cert_path.display().to_string();
+        let certificates: Vec<_> = adapters.map(|adapter| adapter.tls.as_ref().map(certificate)).collect();
+        (found, certificates)
+    };
+    let (clear, both) = (vec![None, None], vec![Some("one.pem".to_owned()), Some("one.pem".to_owned())]);
+    assert_eq!(of("", ""), (String::new(), clear));
+    for (first, second) in [(tls("one"), tls("one")), (tls("one"), String::new()), (String::new(), tls("one"))] {
+        assert_eq!(of(&first, &second), (String::new(), both.clone()), "{first} {second}");
+    }
+    assert_eq!(
+        of(&tls("one"), &tls("two")).0,
+        "18:7 HOOK0118 error ingress adapters `http-in` and `ws-in` share an address, and their `tls` differs | write the same in both, or leave `tls` out of `ws-in`: it has that of `http-in` then"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! | [`progress`] | how far a reader has come: a watermark, and what is done above it |
 //! | [`ports`] | the traits: ingress, verifier, plugin, log, egress |
 //! | [`transport`] | a connection that adapters share |
+//! | [`tls`] | TLS on an address that we listen on |
 //! | [`catalog`] | which drivers this build has |
 
 pub mod catalog;
@@ -35,6 +36,7 @@ pub mod sasl;
 pub mod secret;
 pub mod selector;
 pub mod stop;
+pub mod tls;
 pub mod transport;
 
 pub use futures_util::future::BoxFuture;

@@ -37,7 +37,7 @@ impl Member {
         }
         let (driver, secrets) = (input(settings), reached::secrets());
         let (adapter, doors) = (AdapterId::new("orders-in").unwrap(), Doors::default());
-        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
+        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, tls: None, doors: &doors };
         let listener = driver.listen(opening).await.unwrap();
         assert!(listener.address().is_none() && listener.upstream().is_some());
         let (trouble, behind) = (listener.trouble(), listener.behind());

@@ -55,7 +55,7 @@ impl Server {
         let (adapter, doors) = (AdapterId::new("mcp-in").unwrap(), Doors::default());
         let secrets: Secrets = Arc::new(secrets());
         let driver = driver(([127, 0, 0, 1], 0).into(), &more);
-        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
+        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, tls: None, doors: &doors };
         let listener = driver.listen(opening).await.ok().unwrap();
         let address = listener.address().unwrap();
         tokio::spawn(listener.run(Arc::clone(&inlet) as Arc<dyn Inlet>, Stop::never()));

@@ -6,6 +6,7 @@ use hook_core::{
     names::{AdapterId, SourceName, TopicName},
     outcome::FailureClass,
     ports::{egress::Attendance, log::LogState},
+    tls::CertificateStatus,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -74,6 +75,10 @@ pub struct Metrics {
     log_bytes: Gauge,
     cursor_lag: Family<CursorDestination, Gauge>,
     upstream_lag: Family<Adapter, Gauge>,
+    certificate_expires: Family<Adapter, Gauge>,
+    certificate_reloads: Family<Adapter, Counter>,
+    certificate_refused: Family<Adapter, Counter>,
+    failed_handshakes: Family<Adapter, Counter>,
 }
 
 fn latency() -> Histogram {
@@ -116,6 +121,10 @@ impl Metrics {
             log_bytes: Gauge::default(),
             cursor_lag: Family::default(),
             upstream_lag: Family::default(),
+            certificate_expires: Family::default(),
+            certificate_reloads: Family::default(),
+            certificate_refused: Family::default(),
+            failed_handshakes: Family::default(),
         };
         metrics.register();
         metrics
@@ -194,6 +203,22 @@ impl Metrics {
             "serve_upstream_lag",
             "Messages that wait where an adapter fetches events from, whoever fetches them",
             self.upstream_lag.clone(),
+        );
+        to.register(
+            "tls_certificate_expires_seconds",
+            "When the certificate of an address expires, in seconds since 1970",
+            self.certificate_expires.clone(),
+        );
+        to.register("tls_certificate_reloads", "New certificates taken", self.certificate_reloads.clone());
+        to.register(
+            "tls_certificate_reload_failures",
+            "Changed files of a certificate that could not be used: those before are",
+            self.certificate_refused.clone(),
+        );
+        to.register(
+            "tls_handshake_failures",
+            "Connections that ended before TLS was agreed on",
+            self.failed_handshakes.clone(),
         );
     }
 
@@ -300,6 +325,21 @@ impl Metrics {
 
     pub(crate) fn upstream_lag(&self, adapter: &AdapterId, behind: u64) {
         self.upstream_lag.get_or_create(&Adapter { adapter: adapter.to_string() }).set(gauge(behind));
+    }
+
+    /// Takes over what a listener with TLS knows by itself.
+    pub(crate) fn certificate(&self, adapter: &AdapterId, status: &CertificateStatus) {
+        let labels = Adapter { adapter: adapter.to_string() };
+        if let Some(expires) = status.expires {
+            self.certificate_expires.get_or_create(&labels).set(expires.as_second());
+        }
+        for (counter, value) in [
+            (&self.certificate_reloads, status.reloads),
+            (&self.certificate_refused, status.refused_reloads),
+            (&self.failed_handshakes, status.failed_handshakes),
+        ] {
+            counter.get_or_create(&labels).inner().store(value, Ordering::Relaxed);
+        }
     }
 
     /// Takes over what the log counts by itself.

@@ -13,6 +13,7 @@ use hook_core::{
         log::{Cursor, From, Log, LogError},
     },
     secret::Secrets,
+    tls::Certificate,
 };
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
@@ -102,6 +103,8 @@ struct Life {
     behind: Behind,
     /// Who is connected, where it is a destination.
     audience: Option<Audience>,
+    /// How its certificate is, where it speaks TLS.
+    certificate: Option<Certificate>,
 }
 
 /// The tasks by role: they end in this order.
@@ -199,6 +202,9 @@ impl Handle {
             if let Some(audience) = &life.audience {
                 self.metrics.audience(&listener.adapter, audience.get());
             }
+            if let Some(certificate) = &life.certificate {
+                self.metrics.certificate(&listener.adapter, &certificate.get());
+            }
             life.behind.get().into_iter().for_each(|behind| self.metrics.upstream_lag(&listener.adapter, behind));
         }
         self.metrics.render()
@@ -222,6 +228,7 @@ impl Handle {
                 state => state,
             },
             trouble: life.trouble.get(),
+            certificate: life.certificate.as_ref().map(Certificate::get),
             clients: life.audience.as_ref().map(Audience::get),
             behind: life.behind.get(),
             ..listener.clone()
@@ -317,7 +324,13 @@ impl Handle {
         adapters.sort_by_key(|adapter| adapter.beside.is_some());
         for adapter in adapters {
             let beside = adapter.beside.as_ref();
-            let opening = Opening { adapter: &adapter.id, secrets: &self.secrets, beside, doors: &doors };
+            let opening = Opening {
+                adapter: &adapter.id,
+                secrets: &self.secrets,
+                beside,
+                tls: adapter.tls.as_ref(),
+                doors: &doors,
+            };
             let listener = adapter.driver.listen(opening).await;
             let listener = listener.map_err(|source| StartError::Listen { adapter: adapter.id.clone(), source })?;
             self.listeners.push(ListenerStatus {
@@ -328,9 +341,15 @@ impl Handle {
                 state: ListenerState::Listening,
                 trouble: None,
                 behind: None,
+                certificate: None,
                 clients: None,
             });
-            self.lives.push(Life { trouble: listener.trouble(), behind: listener.behind(), audience: None });
+            self.lives.push(Life {
+                trouble: listener.trouble(),
+                behind: listener.behind(),
+                audience: None,
+                certificate: listener.certificate(),
+            });
             listeners.push((adapter.id.clone(), listener));
         }
         Ok(listeners)
@@ -350,9 +369,11 @@ impl Handle {
                     state: ListenerState::Listening,
                     trouble: None,
                     behind: None,
+                    certificate: None,
                     clients: None,
                 });
-                self.lives.push(Life { audience: adapter.driver.audience(), ..Life::default() });
+                let (audience, certificate) = (adapter.driver.audience(), adapter.driver.certificate());
+                self.lives.push(Life { audience, certificate, ..Life::default() });
             }
         }
         Ok(())

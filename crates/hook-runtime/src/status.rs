@@ -6,6 +6,7 @@ use hook_contract::plan::{Role, ValidationMode};
 use hook_core::{
     names::{AdapterId, AppId, CursorName, SourceName, TopicName},
     ports::{egress::Attendance, ingress::Upstream, log::LogState},
+    tls::CertificateStatus,
 };
 use serde::Serialize;
 
@@ -82,6 +83,9 @@ pub struct ListenerStatus {
     /// Why nothing comes in, where that is not for it to decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The certificate of its address; left out where that speaks without TLS, or is shown with another adapter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// Who is connected; left out where it takes events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Attendance>,

@@ -174,6 +174,7 @@ fn adapter(id: &str, driver: &Fetching) -> IngressAdapter {
         driver: Arc::new(driver.clone()),
         plugins: Vec::new(),
         beside: None,
+        tls: None,
         settings: serde_json::Value::Null,
     }
 }

@@ -124,7 +124,7 @@ async fn listen(
 ) -> Result<Box<dyn Listener>, ListenError> {
     let (adapter, doors) = (AdapterId::new("adapter").expect("a name"), Doors::default());
     let (driver, secrets): (_, Secrets) = (fixture.driver(bind), Arc::new(secrets));
-    driver.listen(Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors }).await
+    driver.listen(Opening { adapter: &adapter, secrets: &secrets, beside: None, tls: None, doors: &doors }).await
 }
 
 /// One event to an inlet that answers so.

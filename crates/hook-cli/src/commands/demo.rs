@@ -89,7 +89,7 @@ struct Done {
 async fn demonstrate(context: &Context) -> Result<(), Failure> {
     let began = Instant::now();
     let lab = Lab::start(&context.catalog, &[Role::Serve, Role::Relay, Role::Smash]).await?;
-    let stage = Stage { context, client: sender::client()?, lab };
+    let stage = Stage { context, client: sender::client(None)?, lab };
     stage.say(&format!(
         "A pipeline runs: webhooks come in on http://{}/webhook/{{source}}, rest in a log on disk,",
         stage.lab.ingress

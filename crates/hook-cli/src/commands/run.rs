@@ -232,8 +232,8 @@ fn listening(listener: &ListenerStatus, plan: &Plan) -> String {
         .iter()
         .find(|adapter| adapter.id == listener.adapter && adapter.driver_name == listener.driver);
     let (scheme, claims) = match (taking, giving) {
-        (Some(adapter), _) => ("http", adapter.driver.claims()),
-        (None, Some(adapter)) => ("ws", adapter.driver.claims()),
+        (Some(adapter), _) => (if adapter.tls.is_some() { "https" } else { "http" }, adapter.driver.claims()),
+        (None, Some(adapter)) => (if adapter.driver.tls().is_some() { "wss" } else { "ws" }, adapter.driver.claims()),
         (None, None) => ("http", Vec::new()),
     };
     let path = claims.into_iter().next().map(|claim| claim.path).unwrap_or_default();

@@ -54,6 +54,10 @@ pub struct Arguments {
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
 
+    /// Trust this authority (PEM), and no other, where the pipeline speaks TLS
+    #[arg(long, value_name = "PATH")]
+    ca: Option<PathBuf>,
+
     /// Send this body; `-` reads stdin
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
@@ -88,7 +92,7 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
     if let Some(path) = &arguments.file {
         sample.body = read_body(path).map_err(|error| fail(context, &format!("{}: {error}", path.display())))?;
     }
-    let client = sender::client().map_err(|error| fail(context, &error))?;
+    let client = sender::client(arguments.ca.as_deref()).map_err(|error| fail(context, &error))?;
     let webhook = Webhook {
         url,
         verifier: &*source.verifier,
@@ -143,7 +147,8 @@ async fn find_url(
         let claim = adapter.driver.claims().into_iter().next()?;
         let listening = listeners.iter().find(|listening| listening.adapter == adapter.id);
         let address = listening.and_then(|listening| listening.address).or(claim.address)?;
-        (address.port() != 0).then(|| url(address, &claim.path, &arguments.source)).flatten()
+        let scheme = if adapter.tls.is_some() { "https" } else { "http" };
+        (address.port() != 0).then(|| url(scheme, address, &claim.path, &arguments.source)).flatten()
     };
     let takes_webhooks = |adapter: &&IngressAdapter| adapter.driver_name == HttpWebhookIngress::NAME;
     plan.serve
@@ -154,11 +159,11 @@ async fn find_url(
         .ok_or_else(|| fail(context, "nothing says where to post: start the pipeline with `hook up`, or give --url"))
 }
 
-fn url(mut address: SocketAddr, path: &str, source: &SourceName) -> Option<Url> {
+fn url(scheme: &str, mut address: SocketAddr, path: &str, source: &SourceName) -> Option<Url> {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    format!("http://{address}{}", path.replace("{source}", source.as_str())).parse().ok()
+    format!("{scheme}://{address}{}", path.replace("{source}", source.as_str())).parse().ok()
 }
 
 /// A file, or stdin for `-`.

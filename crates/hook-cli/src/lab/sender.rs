@@ -1,6 +1,9 @@
 //! Signs a webhook as its provider would, and posts it.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use hook_core::{
     Timestamp,
@@ -8,7 +11,7 @@ use hook_core::{
     secret::Secret,
 };
 use reqwest::{
-    Client, StatusCode,
+    Client, ClientBuilder, StatusCode,
     header::{CONTENT_TYPE, HeaderMap},
 };
 use serde_json::Value;
@@ -51,9 +54,13 @@ impl Answer {
     }
 }
 
-/// A client that goes where it is told: no proxy, no redirect.
-pub fn client() -> Result<Client, String> {
-    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
+/// A client that goes where it is told: no proxy, no redirect. It trusts the authorities in the file, or those of the system.
+pub fn client(authority: Option<&Path>) -> Result<Client, String> {
+    let mut client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
+    if let Some(file) = authority {
+        client = client.tls_built_in_root_certs(false);
+        client = hook_http::client::authorities(file)?.into_iter().fold(client, ClientBuilder::add_root_certificate);
+    }
     client.build().map_err(|error| format!("could not make an HTTP client: {error}"))
 }
 

@@ -62,6 +62,22 @@ fn a_client_can_be_added_and_nothing_is_written_over() {
 }
 
 #[test]
+fn a_server_that_is_no_broker_has_a_name_of_its_own() {
+    let place = Place::empty();
+    let made = place.hook("infra certs gen --server ingress --host hook.internal");
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(
+        made.stdout.contains("tls = { cert_path = \"certs/ingress.pem\", key_path = \"certs/ingress.key\" }"),
+        "{made:?}"
+    );
+    let certs = place.directory.path().join("certs");
+    holds(&certs, "verify -CAfile ca.pem -purpose sslserver -verify_hostname hook.internal ingress.pem");
+    assert!(!certs.join("broker.pem").exists() && !certs.join("broker.keystore.pem").exists());
+    let same = place.hook("infra certs gen --server one --client one");
+    assert!(same.code == 1 && same.stderr.contains("one is the name of the server and of a client"), "{same:?}");
+}
+
+#[test]
 fn an_authority_that_does_not_fit_signs_nothing() {
     let place = Place::empty();
     let certs = place.directory.path().join("certs");

@@ -20,6 +20,8 @@
 //! | [`kill`] | SIGKILL loses nothing that was acknowledged |
 //! | `fan_out` | the contract that sends one event to everything |
 //! | [`isolation`] | a bad destination is nobody else's problem |
+//! | [`rotation`] | secrets are changed without a restart |
+//! | [`tls`] | TLS from one end to the other |
 //! | [`canary`] | secrets and payloads are written nowhere |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
@@ -44,6 +46,7 @@ mod sockets;
 mod streams;
 mod rotation;
 mod support;
+mod tls;
 #[cfg(feature = "mcp")]
 mod tools;
 mod travel;

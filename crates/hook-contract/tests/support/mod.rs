@@ -20,6 +20,7 @@ use hook_core::{
     problem::{Code, Problem},
     secret::Secrets,
     selector::Selector,
+    tls::TlsFiles,
     transport::Transport,
 };
 use schemars::JsonSchema;
@@ -84,6 +85,7 @@ struct WebhookSettings {
     read_timeout_seconds: u64,
     trusted_proxy_cidrs: Option<Vec<String>>,
     rate_per_minute_per_address: Option<std::num::NonZeroU32>,
+    tls: Option<TlsFiles>,
 }
 
 fn default_path() -> String {
@@ -105,11 +107,15 @@ fn yes() -> bool {
 struct Silent {
     bind: Option<SocketAddr>,
     path: String,
+    tls: Option<TlsFiles>,
 }
 
 impl IngressDriver for Silent {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: self.bind, path: self.path.clone() }]
+    }
+    fn tls(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
     }
     fn listen<'a>(&'a self, _: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {
         unreachable!("a check listens nowhere")
@@ -120,13 +126,14 @@ kind!(Webhook, "http_webhook_ingress", WebhookSettings, dyn IngressDriver, |sett
     if !settings.path_template.contains("{source}") {
         return Err(vec![Fault::at("/path_template", "the path has no `{source}`", "write `/webhook/{source}`")]);
     }
-    Ok(Arc::new(Silent { bind: Some(settings.bind), path: settings.path_template }))
+    Ok(Arc::new(Silent { bind: Some(settings.bind), path: settings.path_template, tls: settings.tls }))
 });
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct SocketSettings {
     auth_mode: String,
     bind: Option<SocketAddr>,
+    tls: Option<TlsFiles>,
     #[serde(default = "socket_path")]
     path_template: String,
 }
@@ -136,7 +143,7 @@ fn socket_path() -> String {
 }
 
 kind!(Socket, "websocket_ingress", SocketSettings, dyn IngressDriver, |settings| {
-    Ok(Arc::new(Silent { bind: settings.bind, path: settings.path_template }))
+    Ok(Arc::new(Silent { bind: settings.bind, path: settings.path_template, tls: settings.tls }))
 });
 
 #[derive(Serialize, Deserialize, JsonSchema)]

@@ -22,6 +22,7 @@ use crate::{
     },
     secret::Secrets,
     stop::Stop,
+    tls::{Certificate, TlsFiles},
 };
 
 /// One attempt at one event.
@@ -97,10 +98,20 @@ pub trait EgressDriver: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// TLS of the address that it listens on.
+    fn tls(&self) -> Option<&TlsFiles> {
+        None
+    }
+
     /// Opens its address, which the first `run` then takes over. `None` where it has none.
     fn listen<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<Option<SocketAddr>, ListenError>> {
         let _ = secrets;
         Box::pin(async { Ok(None) })
+    }
+
+    /// The certificate of its address, once that is open. `None` without TLS.
+    fn certificate(&self) -> Option<Certificate> {
+        None
     }
 
     /// Who is connected to it, where destinations come to us.

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use crate::{
     names::{AdapterId, EnvName, EventType, SourceName, TopicName},
     secret::Secrets,
     stop::Stop,
+    tls::{Certificate, TlsFiles},
 };
 
 /// What an adapter occupies. Adapters may share an address where no path belongs to two of them; port 0 is shared with nobody
@@ -55,6 +57,8 @@ pub struct Opening<'a> {
     pub secrets: &'a Secrets,
     /// The adapter whose address it shares; that one was opened before.
     pub beside: Option<&'a AdapterId>,
+    /// TLS of the address that it opens; nothing where that speaks plain HTTP, or is another's.
+    pub tls: Option<&'a TlsFiles>,
     /// What the adapters of this process have opened.
     pub doors: &'a Doors,
 }
@@ -84,6 +88,12 @@ impl Doors {
 pub trait IngressDriver: Send + Sync + 'static {
     /// The addresses that this adapter will listen on.
     fn claims(&self) -> Vec<AddressClaim>;
+
+    /// TLS as its own settings have it. Adapters that share an address share its TLS as well: those that leave it out have that of
+    /// the others.
+    fn tls(&self) -> Option<&TlsFiles> {
+        None
+    }
 
     /// The sources that this adapter gives its events by itself, whatever the sender says. The contract has to declare them,
     /// and one of them that is not verified is taken from such adapters alone.
@@ -118,6 +128,12 @@ pub trait Listener: Send {
     /// How much waits where it fetches events from; shared with whoever shows it while it runs.
     fn behind(&self) -> Behind {
         Behind::default()
+    }
+
+    /// The certificate of its address; shared with whoever shows it while it runs. `None` without TLS, and where the address is
+    /// another's.
+    fn certificate(&self) -> Option<Certificate> {
+        None
     }
 
     /// Takes events until `stop`, then finishes what has begun and returns. Never panics on what a client sends.
@@ -178,6 +194,14 @@ pub enum ListenError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// A file of TLS cannot be used.
+    #[error("could not use {} for TLS: {reason}", .file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The adapter whose address was to be shared has none that can be.
     #[error("{0} has no address that can be shared")]

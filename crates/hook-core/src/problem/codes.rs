@@ -67,6 +67,7 @@ pub static ALL: &[&Code] = &[
     &KAFKA_TOPICS,
     &OTHER_LOG,
     &UPSTREAM_NOT_OPENED,
+    &TLS_FILE,
 ];
 
 /// The contract cannot be read.
@@ -253,6 +254,20 @@ pub static UPSTREAM_NOT_OPENED: Code = Code {
     about: "An ingress adapter that fetches events, such as `kafka_ingress`, could not make its client: a file that it names \
             cannot be read, or this build cannot do what its brokers ask for. Brokers that are away are no such problem: the \
             adapter waits for them, and `/ready` says so.",
+    wrong: "",
+    right: "",
+};
+
+/// A file of TLS cannot be used.
+pub static TLS_FILE: Code = Code {
+    id: "HOOK0216",
+    title: "A file of TLS cannot be used",
+    is_security_critical: true,
+    about: "An adapter that listens names its certificate, its key and perhaps the authorities of its clients under `tls`, and a \
+            destination perhaps its authority as `ca_path`: files in PEM that the user who runs `hook` must be allowed to \
+            read. The key must be that of the first certificate in its file. A relative path begins at the working directory. \
+            Files that change later are taken when they are right; until then those before stay in use, and `/ready` says why. \
+            `hook infra certs gen` makes certificates for tests.",
     wrong: "",
     right: "",
 };

@@ -1,4 +1,4 @@
-//! `http_webhook_ingress`: webhooks over HTTP/1.1, TLS being a proxy's business.
+//! `http_webhook_ingress`: webhooks over HTTP/1.1, with TLS of its own or behind a proxy that ends it.
 
 use std::{
     net::SocketAddr,
@@ -11,6 +11,7 @@ use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
     ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
+    tls::TlsFiles,
 };
 use hook_http::{
     networks,
@@ -50,6 +51,9 @@ pub struct Settings {
     /// The proxies whose `X-Forwarded-For` and `Forwarded` headers are believed.
     #[serde(default)]
     pub trusted_proxy_cidrs: Vec<String>,
+    /// TLS of the address. Left out, plain HTTP is spoken there; adapters that share an address share its TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How many requests a minute one address may make. No limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_minute_per_address: Option<NonZeroU32>,
@@ -81,6 +85,7 @@ pub(super) struct Rules {
     pub(super) max_connections: usize,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) rate_per_minute: Option<NonZeroU32>,
+    pub(super) tls: Option<TlsFiles>,
 }
 
 /// The driver `http_webhook_ingress`.
@@ -111,6 +116,7 @@ impl Kind for HttpWebhookIngress {
             max_connections: settings.max_connections.get(),
             trusted_proxies,
             rate_per_minute: settings.rate_per_minute_per_address,
+            tls: settings.tls,
         };
         Ok(Arc::new(Self { rules: Arc::new(rules), path_template: settings.path_template }))
     }
@@ -134,6 +140,10 @@ fn limits_of(settings: &Settings) -> Vec<Fault> {
 impl IngressDriver for HttpWebhookIngress {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: Some(self.rules.bind), path: self.path_template.clone() }]
+    }
+
+    fn tls(&self) -> Option<&TlsFiles> {
+        self.rules.tls.as_ref()
     }
 
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {

@@ -1,6 +1,6 @@
 //! `http_output`: any HTTP service.
 
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU64, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use hook_core::{
@@ -47,6 +47,9 @@ pub struct Settings {
     /// How long one attempt may take.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: NonZeroU64,
+    /// The authority (PEM) that has signed the destination's certificate, where that is a private one. Others are not trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<PathBuf>,
     /// Networks that are not public and may be reached all the same, such as `10.0.0.0/8`.
     #[serde(default)]
     pub allow_networks: Vec<String>,
@@ -103,7 +106,8 @@ impl Kind for HttpOutput {
             url: &settings.url,
             timeout_seconds: settings.timeout_seconds,
             allow_networks: &settings.allow_networks,
-        });
+        })
+        .and_then(|client| client.trusting(settings.ca_path));
         match (client, of_contract(&settings.headers)) {
             (Ok(client), Ok(headers)) => Ok(Arc::new(Self {
                 client,

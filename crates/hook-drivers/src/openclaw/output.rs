@@ -1,6 +1,6 @@
 //! `openclaw_http_output`: the hooks of an OpenClaw gateway.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{num::NonZeroU64, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use hook_core::{
@@ -38,6 +38,9 @@ pub struct Settings {
     pub timeout_seconds: NonZeroU64,
     /// How many attempts follow the first.
     pub max_retries: u32,
+    /// The authority (PEM) that has signed the destination's certificate, where that is a private one. Others are not trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<PathBuf>,
     /// Networks that are not public and may be reached all the same, such as `10.0.0.0/8`.
     #[serde(default)]
     pub allow_networks: Vec<String>,
@@ -61,7 +64,8 @@ impl Kind for OpenClawOutput {
             url: &settings.url,
             timeout_seconds: settings.timeout_seconds,
             allow_networks: &settings.allow_networks,
-        })?;
+        })?
+        .trusting(settings.ca_path)?;
         let endpoint = Endpoint::of(client.url()).map_err(|fault| vec![fault])?;
         Ok(Arc::new(Self { client, endpoint, token_env: settings.token_env }))
     }

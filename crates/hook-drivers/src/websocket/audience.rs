@@ -8,12 +8,9 @@ use hook_core::{
     ports::{egress::Audience, history::HistoryError},
     stop::Stop,
 };
-use hook_http::server::Upgraded;
+use hook_http::server::{Upgraded, Wire};
 use socket2::SockRef;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode},
@@ -69,7 +66,7 @@ impl End {
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Wire>;
 
 impl Listener {
     /// Sends events until the client leaves, breaks a rule, does not keep up, or `stop` comes.
@@ -88,7 +85,7 @@ impl Listener {
                 audience.leave_behind();
                 // What it has not read fills what the system keeps for it; the reason has to fit behind that, so that it is there
                 // however late it reads. A system that refuses leaves it to the time-out.
-                let _ = SockRef::from(socket.get_ref()).set_send_buffer_size(LAST_BUFFER_BYTES);
+                let _ = SockRef::from(socket.get_ref().socket()).set_send_buffer_size(LAST_BUFFER_BYTES);
                 let reason = Utf8Bytes::from_static("too slow: come back with after=");
                 tokio::select! {
                     _ = timeout(LINGER, say_goodbye(&mut socket, CloseCode::Again, reason)) => {}

@@ -2,6 +2,7 @@
 
 use std::{
     num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -66,6 +67,9 @@ pub struct Settings {
     /// How often the server is asked whether it is there. One that is silent for twice as long is left.
     #[serde(default = "default_ping_seconds")]
     pub ping_seconds: NonZeroU32,
+    /// The authority (PEM) that has signed the destination's certificate, where that is a private one. Others are not trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<PathBuf>,
     /// Networks that are not public and may be reached all the same, such as `10.0.0.0/8`.
     #[serde(default)]
     pub allow_networks: Vec<String>,
@@ -118,7 +122,8 @@ impl Kind for WebSocketClientOutput {
         let mut faults = Vec::new();
         let client = http_url(&settings.url).map_err(|fault| vec![fault]).and_then(|url| {
             let allow_networks = &settings.allow_networks;
-            Client::new(Destination { url: &url, timeout_seconds: CONNECT_SECONDS, allow_networks })
+            Client::new(Destination { url: &url, timeout_seconds: CONNECT_SECONDS, allow_networks })?
+                .trusting(settings.ca_path.clone())
         });
         let client = client.map_err(|mut wrong| faults.append(&mut wrong));
         faults.extend(settings.auth_mode.fault(settings.token_env.as_ref()));

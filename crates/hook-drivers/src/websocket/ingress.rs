@@ -14,6 +14,7 @@ use hook_core::{
     names::{AdapterId, EnvName, SourceName},
     ports::ingress::{AddressClaim, IngressDriver, Inlet, ListenError, Listener, Opening, Rejection, RejectionKind},
     secret::Secrets,
+    tls::TlsFiles,
 };
 use hook_http::{
     access::{Access, AuthMode},
@@ -65,6 +66,9 @@ pub struct Settings {
     /// How many frames a minute one address may send. No limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_minute_per_address: Option<NonZeroU32>,
+    /// TLS of the address. Left out, plain HTTP is spoken there; adapters that share an address share its TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How often a client is asked whether it is there. One that is silent for twice as long is left.
     #[serde(default = "default_ping_seconds")]
     pub ping_seconds: NonZeroU32,
@@ -100,6 +104,7 @@ struct Rules {
 pub struct WebSocketIngress {
     rules: Arc<Rules>,
     bind: Option<SocketAddr>,
+    tls: Option<TlsFiles>,
     path_template: String,
 }
 
@@ -123,7 +128,12 @@ impl Kind for WebSocketIngress {
             rate_per_minute: settings.rate_per_minute_per_address,
             ping_every: Duration::from_secs(settings.ping_seconds.get().into()),
         };
-        Ok(Arc::new(Self { rules: Arc::new(rules), bind: settings.bind, path_template: settings.path_template }))
+        Ok(Arc::new(Self {
+            rules: Arc::new(rules),
+            bind: settings.bind,
+            tls: settings.tls,
+            path_template: settings.path_template,
+        }))
     }
 }
 
@@ -142,6 +152,10 @@ fn limits_of(settings: &Settings) -> Vec<Fault> {
 impl IngressDriver for WebSocketIngress {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: self.bind, path: self.path_template.clone() }]
+    }
+
+    fn tls(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
     }
 
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {

@@ -20,10 +20,11 @@ use hook_core::{
         ingress::{AddressClaim, ListenError, Rejection, RejectionKind},
     },
     secret::Secrets,
+    tls::{Certificate, TlsFiles},
 };
 use hook_http::{
     access::{Access, AuthMode},
-    server::{Answer, Limits, Service, answer, serve},
+    server::{Answer, Limits, Service, Tls, answer, serve},
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -81,6 +82,9 @@ pub struct Settings {
     /// other clients say nothing, and are not asked.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
+    /// TLS of the address. Left out, clients connect in the clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How often a client is asked whether it is there. One that is silent for twice as long is left.
     #[serde(default = "default_ping_seconds")]
     pub ping_seconds: NonZeroU32,
@@ -93,6 +97,7 @@ fn default_ping_seconds() -> NonZeroU32 {
 /// The driver `websocket_server_output`.
 pub struct WebSocketServerOutput {
     bind: SocketAddr,
+    tls: Option<TlsFiles>,
     path: Arc<str>,
     access: Access,
     max_clients: usize,
@@ -101,6 +106,8 @@ pub struct WebSocketServerOutput {
     hub: Arc<Hub>,
     audience: Audience,
     opened: Mutex<Opened>,
+    /// Of the listener that was opened last.
+    certificate: Mutex<Option<Certificate>>,
 }
 
 /// How far the address is.
@@ -109,7 +116,7 @@ enum Opened {
     #[default]
     Not,
     /// Until it is served.
-    Waiting(TcpListener),
+    Waiting(TcpListener, Option<Arc<Tls>>),
     Serving,
 }
 
@@ -130,6 +137,7 @@ impl Kind for WebSocketServerOutput {
         let (Ok(access), true) = (access, faults.is_empty()) else { return Err(faults) };
         Ok(Arc::new(Self {
             bind: settings.bind,
+            tls: settings.tls,
             path: settings.path.into(),
             access,
             max_clients: settings.max_clients.get(),
@@ -141,6 +149,7 @@ impl Kind for WebSocketServerOutput {
             hub: Arc::default(),
             audience: Audience::default(),
             opened: Mutex::default(),
+            certificate: Mutex::default(),
         }))
     }
 }
@@ -197,11 +206,20 @@ impl EgressDriver for WebSocketServerOutput {
         Box::pin(async move {
             self.access.ready(secrets)?;
             let failed = |source| ListenError::Address { address: self.bind, source };
+            let tls = self.open_tls()?;
             let listener = self.bind().map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            *self.opened() = Opened::Waiting(listener);
+            *self.opened() = Opened::Waiting(listener, tls);
             Ok(Some(address))
         })
+    }
+
+    fn tls(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn audience(&self) -> Option<Audience> {
@@ -212,19 +230,25 @@ impl EgressDriver for WebSocketServerOutput {
         Box::pin(async move {
             let opened = std::mem::replace(&mut *self.opened(), Opened::Serving);
             let listener = match opened {
-                Opened::Waiting(listener) => Ok(listener),
+                Opened::Waiting(listener, tls) => Ok((listener, tls)),
                 // It runs again after it has failed, or nobody has asked for its address before.
-                Opened::Not | Opened::Serving => self.bind(),
+                Opened::Not | Opened::Serving => self.open_tls().and_then(|tls| {
+                    let failed = |source| ListenError::Address { address: self.bind, source };
+                    Ok((self.bind().map_err(failed)?, tls))
+                }),
             };
             // A client that is connected no longer speaks HTTP, and does not count there.
             let limits = Limits { read_timeout: READ_TIMEOUT, max_connections: MOST_OPENING };
             let served = match listener {
-                Ok(listener) => serve(listener, limits, Arc::new(self.door(&host)), host.stop).await,
+                Ok((listener, tls)) => serve(listener, tls, limits, Arc::new(self.door(&host)), host.stop)
+                    .await
+                    .map_err(|source| ListenError::Address { address: self.bind, source }),
                 Err(error) => Err(error),
             };
             *self.opened() = Opened::Not;
             if let Err(error) = served {
-                error!(address = %self.bind, %error, "could not listen");
+                let source = std::error::Error::source(&error).map(tracing::field::display);
+                error!(address = %self.bind, %error, source, "could not listen");
             }
         })
     }
@@ -233,6 +257,13 @@ impl EgressDriver for WebSocketServerOutput {
 impl WebSocketServerOutput {
     fn opened(&self) -> std::sync::MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_tls(&self) -> Result<Option<Arc<Tls>>, ListenError> {
+        let tls = self.tls.as_ref().map(Tls::open).transpose()?;
+        let certificate = tls.as_ref().map(|tls| tls.certificate());
+        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = certificate;
+        Ok(tls)
     }
 
     fn bind(&self) -> io::Result<TcpListener> {

@@ -17,11 +17,11 @@ use hook_core::{
     ports::ingress::{Accepted, Inlet, Refused, Rejection, RejectionKind},
     stop::Stop,
 };
-use hook_http::server::{StallGuard, Upgraded, rate::AddressRate};
+use hook_http::server::{StallGuard, Upgraded, Wire, rate::AddressRate};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode},
@@ -86,7 +86,7 @@ struct Told<'a> {
     retry_after_ms: Option<u64>,
 }
 
-type Socket = WebSocketStream<StallGuard<TcpStream>>;
+type Socket = WebSocketStream<StallGuard<Wire>>;
 
 impl Session {
     /// Takes frames until the client leaves, breaks a rule, or `stop` comes; then finishes those that it has begun. A client

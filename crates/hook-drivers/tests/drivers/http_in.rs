@@ -24,7 +24,7 @@ struct Running {
 
 async fn open(driver: &dyn IngressDriver, adapter: &str) -> Result<Box<dyn Listener>, ListenError> {
     let (adapter, doors) = (AdapterId::new(adapter).unwrap(), Doors::default());
-    driver.listen(Opening { adapter: &adapter, secrets: &secrets(), beside: None, doors: &doors }).await
+    driver.listen(Opening { adapter: &adapter, secrets: &secrets(), beside: None, tls: None, doors: &doors }).await
 }
 
 impl Running {

@@ -9,6 +9,7 @@ mod http_out;
 mod openclaw;
 mod raw_socket;
 mod receiver;
+mod tls;
 mod websocket_abuse;
 mod websocket_in;
 mod websocket_out;

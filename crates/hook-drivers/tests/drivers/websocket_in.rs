@@ -55,7 +55,7 @@ impl Running {
             let driver = entry.build(settings.clone()).ok().unwrap().driver;
             let adapter = AdapterId::new(format!("adapter-{index}")).unwrap();
             let beside = (index > 0).then_some(&host);
-            let opening = Opening { adapter: &adapter, secrets: &secrets, beside, doors: &doors };
+            let opening = Opening { adapter: &adapter, secrets: &secrets, beside, tls: None, doors: &doors };
             let listener: Box<dyn Listener> = driver.listen(opening).await.unwrap();
             assert_eq!(*address.get_or_insert(listener.address().unwrap()), listener.address().unwrap());
             ended.push(tokio::spawn(listener.run(Arc::clone(inlet) as Arc<dyn Inlet>, stopping.clone())));

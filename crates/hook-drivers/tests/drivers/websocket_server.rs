@@ -137,7 +137,7 @@ impl Past for Reading {
 /// A driver that runs, until it is stopped.
 pub(crate) struct Running {
     pub(crate) driver: Arc<dyn EgressDriver>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     shelf: Shelf,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<()>,
@@ -167,7 +167,7 @@ impl Running {
         self.deliver(number).await
     }
 
-    async fn publish_one(&self) -> String {
+    pub(crate) async fn publish_one(&self) -> String {
         self.publish("github", "issues.opened", "").await
     }
 

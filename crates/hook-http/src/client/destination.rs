@@ -6,6 +6,7 @@
 
 use std::{
     num::NonZeroU64,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use hook_core::{
     ports::egress::CheckError,
 };
 use http::{HeaderMap, Method};
-use reqwest::{Response, redirect};
+use reqwest::{Certificate, ClientBuilder, Response, redirect};
 use url::{Host, Url};
 
 use super::{
@@ -51,7 +52,8 @@ pub struct Client {
     url: Url,
     timeout: Duration,
     guard: Guard,
-    client: OnceLock<Result<reqwest::Client, String>>,
+    authority: Option<PathBuf>,
+    client: OnceLock<reqwest::Client>,
 }
 
 impl Client {
@@ -68,7 +70,16 @@ impl Client {
             .map_err(|mut wrong| faults.append(&mut wrong));
         let (Ok(url), Ok(allowed), true) = (url, allowed, faults.is_empty()) else { return Err(faults) };
         let guard = Guard::new(allowed, url.host_str() == Some("localhost"));
-        Ok(Self { url, timeout: Duration::from_secs(seconds), guard, client: OnceLock::new() })
+        Ok(Self { url, timeout: Duration::from_secs(seconds), guard, authority: None, client: OnceLock::new() })
+    }
+
+    /// The same, which trusts the authorities in this file and no others. The file is read when the first attempt is made.
+    pub fn trusting(self, authority: Option<PathBuf>) -> Result<Self, Vec<Fault>> {
+        if authority.is_some() && self.url.scheme() != "https" {
+            let help = "write an `https` URL, or leave `ca_path` out";
+            return Err(vec![Fault::at("/ca_path", "it has no effect: the URL is not one of TLS", help)]);
+        }
+        Ok(Self { authority, ..self })
     }
 
     /// Where it sends.
@@ -129,24 +140,40 @@ impl Client {
         }
     }
 
-    /// Made when it is first needed: making one reads the system's certificates.
+    /// Made when it is first needed: making one reads the system's certificates. Where it cannot be made, the next attempt
+    /// tries again: the operator may have mended what was wrong.
     fn client(&self) -> Result<&reqwest::Client, String> {
-        self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = self.build()?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     fn build(&self) -> Result<reqwest::Client, String> {
+        let failed =
+            |error: reqwest::Error| format!("the HTTP client could not be set up: {}", classify::root_cause(&error));
+        if let Some(authority) = &self.authority {
+            return self.trusting_only(authorities(authority)?).map_err(failed);
+        }
         let needs_tls = self.url.scheme() == "https";
         // The system's own certificates where it has usable ones, beside those that are compiled in.
-        self.build_with(needs_tls, needs_tls)
-            .or_else(|_| self.build_with(needs_tls, false))
-            .map_err(|error| format!("the HTTP client could not be set up: {}", classify::root_cause(&error)))
+        self.build_with(needs_tls, needs_tls).or_else(|_| self.build_with(needs_tls, false)).map_err(failed)
+    }
+
+    fn trusting_only(&self, authorities: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
+        let builder = self.builder().tls_built_in_root_certs(false);
+        authorities.into_iter().fold(builder, ClientBuilder::add_root_certificate).build()
     }
 
     fn build_with(&self, compiled_roots: bool, system_roots: bool) -> reqwest::Result<reqwest::Client> {
+        let builder = self.builder().tls_built_in_webpki_certs(compiled_roots);
+        builder.tls_built_in_native_certs(system_roots).build()
+    }
+
+    fn builder(&self) -> ClientBuilder {
         reqwest::Client::builder()
             .user_agent(concat!("hook/", env!("CARGO_PKG_VERSION")))
-            .tls_built_in_webpki_certs(compiled_roots)
-            .tls_built_in_native_certs(system_roots)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -155,7 +182,16 @@ impl Client {
             .connect_timeout(self.timeout / 2)
             .pool_idle_timeout(IDLE)
             .dns_resolver(Arc::new(self.guard.clone()))
-            .build()
+    }
+}
+
+/// The authorities in a file (PEM), or why there are none.
+pub fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
+    let failed = |why: String| format!("could not use the authority {}: {why}", file.display());
+    let pem = std::fs::read(file).map_err(|error| failed(format!("it cannot be read: {error}")))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
+        _ => Err(failed("it holds no certificate in PEM".to_owned())),
     }
 }
 
@@ -250,7 +286,7 @@ mod tests {
     fn client_of_a_private_name(port: u16, allowed: &[&str]) -> Client {
         let url = Url::parse(&format!("http://localhost:{port}/?key=canary")).unwrap();
         let guard = Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), false);
-        Client { url, timeout: Duration::from_secs(5), guard, client: OnceLock::new() }
+        Client { url, timeout: Duration::from_secs(5), guard, authority: None, client: OnceLock::new() }
     }
 
     #[tokio::test]

@@ -14,5 +14,5 @@ mod destination;
 mod guard;
 pub mod headers;
 
-pub use destination::{Client, Destination};
+pub use destination::{Client, Destination, authorities};
 pub use guard::{Forbidden, Guard};

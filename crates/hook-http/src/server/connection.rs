@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its end.
 //!
 //! ```text
+//! TLS, where the address has it; then
 //! HTTP/1.1 ── one request after the other ──▶ the last answer ── FIN ──▶ take what still comes ──▶ closed
 //!                  │ head not here in time: 408    │ or: stop, idle, not HTTP; after a 101, what was asked for instead
 //! ```
@@ -32,11 +33,13 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::timeout,
 };
+use tracing::debug;
 
 use super::{
     answer,
     front::{Answer, Front, Service, Upgraded},
     stall::StallGuard,
+    tls::{Tls, Wire},
 };
 
 /// A request head is a request line and headers: senders of webhooks stay well under 8 KiB.
@@ -45,12 +48,14 @@ const MAX_HEADERS: usize = 100;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long the connection of a refused request goes on taking what its client still sends.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Who is at the other end, and how long it may keep us waiting.
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) read_timeout: Duration,
+    /// What TLS is agreed on with, before anything else. It is held to the same time, and has its place already.
+    pub(super) tls: Option<Arc<Tls>>,
     /// Its place among the connections that speak HTTP. One that goes on with another protocol is counted by whoever asked for
     /// that: clients that stay would otherwise keep out those that post.
     pub(super) slot: OwnedSemaphorePermit,
@@ -62,7 +67,8 @@ impl Connection {
     pub(super) async fn serve(self, stream: TcpStream, host: Arc<dyn Service>, front: Arc<Front>, stop: Stop) {
         // Answers are small and complete: waiting to fill a packet only delays them. A socket that refuses is still good.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(StallGuard::new(stream, self.read_timeout));
+        let Some(wire) = self.agree(stream, stop.clone()).await else { return };
+        let io = TokioIo::new(StallGuard::new(wire, self.read_timeout));
         let was_refused = Arc::new(AtomicBool::new(false));
         let upgrade = Arc::new(Mutex::new(None));
         let (answering, refusing, upgrading) = (Arc::clone(&host), Arc::clone(&was_refused), Arc::clone(&upgrade));
@@ -106,6 +112,21 @@ impl Connection {
         let may_send_more = was_refused.load(Ordering::Relaxed) || (ended.is_err() && !was_idle);
         let patience = if may_send_more { LINGER } else { Duration::ZERO };
         let _ = timeout(patience, close(stream.into_inner())).await;
+    }
+
+    /// `None` where the client cannot be spoken with, or `stop` comes before it has said anything.
+    async fn agree(&self, stream: TcpStream, stop: Stop) -> Option<Wire> {
+        let Some(tls) = &self.tls else { return Some(Wire::Plain(stream)) };
+        tokio::select! {
+            agreed = tls.agree(stream, self.read_timeout) => match agreed {
+                Ok(stream) => Some(Wire::Tls(stream)),
+                Err(error) => {
+                    debug!(peer = %self.peer, %error, "TLS was not agreed on");
+                    None
+                }
+            },
+            () = stop => None,
+        }
     }
 
     /// One time-out for a head and for the idle time before it: both are a client that holds a slot and sends nothing.

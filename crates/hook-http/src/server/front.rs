@@ -9,9 +9,9 @@ use bytes::Bytes;
 use hook_core::{BoxFuture, stop::Stop};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{net::TcpStream, sync::watch};
+use tokio::sync::watch;
 
-use super::stall::StallGuard;
+use super::{stall::StallGuard, tls::Wire};
 
 /// What answers the requests of one adapter.
 pub trait Service: Send + Sync + 'static {
@@ -42,7 +42,7 @@ pub type Upgrade = Box<dyn FnOnce(Upgraded, Stop) -> BoxFuture<'static, ()> + Se
 /// A connection that HTTP has left.
 pub struct Upgraded {
     /// What comes and goes from now on.
-    pub stream: StallGuard<TcpStream>,
+    pub stream: StallGuard<Wire>,
     /// What the client has sent already.
     pub unread: Bytes,
 }

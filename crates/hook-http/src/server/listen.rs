@@ -1,11 +1,12 @@
 //! The listener: how many connections there may be, and how they end when it is stopped.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hook_core::{
     BoxFuture,
     ports::ingress::{Inlet, ListenError, Listener, Opening},
     stop::Stop,
+    tls::Certificate,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,6 +19,7 @@ use tracing::{error, warn};
 use super::{
     connection::Connection,
     front::{Front, Place, Service, Takes},
+    tls::Tls,
 };
 
 /// How long to leave the system alone when it has no file descriptor for another connection.
@@ -29,7 +31,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// What the connections of an address are held to.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long a request head may take to arrive.
+    /// How long a request head may take to arrive, and before it the handshake of TLS.
     pub read_timeout: Duration,
     /// How many connections speak HTTP at once.
     pub max_connections: usize,
@@ -53,14 +55,16 @@ pub async fn listen(
     let failed = |source| ListenError::Address { address: bind, source };
     let listener = TcpListener::bind(bind).await.map_err(failed)?;
     let front = Arc::new(Front::new(listener.local_addr().map_err(failed)?));
+    let tls = opening.tls.map(Tls::open).transpose()?;
     opening.doors.leave(opening.adapter, Arc::clone(&front));
-    Ok(Box::new(Host { limits, listener, front, service }))
+    Ok(Box::new(Host { limits, listener, tls, front, service }))
 }
 
 /// The adapter that has opened the address: what is nobody's is its.
 struct Host {
     limits: Limits,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     front: Arc<Front>,
     service: MakeService,
 }
@@ -68,50 +72,77 @@ struct Host {
 impl Host {
     async fn serve(self, inlet: Arc<dyn Inlet>, stop: Stop) {
         let service = (self.service)(inlet);
-        serve_with(self.listener, self.front, self.limits, service, stop).await;
+        let open = Open { listener: self.listener, tls: self.tls, front: self.front, limits: self.limits };
+        open.serve(service, stop).await;
     }
 }
 
-/// Serves an address that is shared with nobody until `stop`, then lets what has begun end.
+/// Serves an address that is shared with nobody, with TLS where it is given, until `stop`, then lets what has begun end.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     limits: Limits,
     service: Arc<dyn Service>,
     stop: Stop,
 ) -> std::io::Result<()> {
     let front = Arc::new(Front::new(listener.local_addr()?));
-    serve_with(listener, front, limits, service, stop).await;
+    Open { listener, tls, front, limits }.serve(service, stop).await;
     Ok(())
 }
 
-async fn serve_with(listener: TcpListener, front: Arc<Front>, limits: Limits, service: Arc<dyn Service>, stop: Stop) {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let mut connections = JoinSet::new();
-    let mut stopped = stop.clone();
-    loop {
-        tokio::select! {
-            () = &mut stopped => break,
-            Some(ended) = connections.join_next() => report(ended),
-            accepted = accept(&listener, &slots) => match accepted {
-                Ok((stream, peer, slot)) => {
-                    let connection = Connection { peer, read_timeout: limits.read_timeout, slot };
-                    let (service, front) = (Arc::clone(&service), Arc::clone(&front));
-                    connections.spawn(connection.serve(stream, service, front, stop.clone()));
-                }
-                Err(error) => {
-                    warn!(address = %front.address(), %error, "could not accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
+/// An address that is open.
+struct Open {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    front: Arc<Front>,
+    limits: Limits,
+}
+
+impl Open {
+    async fn serve(self, service: Arc<dyn Service>, stop: Stop) {
+        let Self { listener, tls, front, limits } = self;
+        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        let mut connections = JoinSet::new();
+        let mut stopped = stop.clone();
+        let mut watching = std::pin::pin!(watch(tls.as_deref()));
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                never = &mut watching => match never {},
+                Some(ended) = connections.join_next() => report(ended),
+                accepted = accept(&listener, &slots) => match accepted {
+                    Ok((stream, peer, slot)) => {
+                        let connection = Connection { peer, read_timeout: limits.read_timeout, tls: tls.clone(), slot };
+                        let (service, front) = (Arc::clone(&service), Arc::clone(&front));
+                        connections.spawn(connection.serve(stream, service, front, stop.clone()));
+                    }
+                    Err(error) => {
+                        warn!(address = %front.address(), %error, "could not accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
         }
+        drop(listener);
+        drain(connections, limits.read_timeout + DRAIN_GRACE).await;
     }
-    drop(listener);
-    drain(connections, limits.read_timeout + DRAIN_GRACE).await;
+}
+
+/// Takes new certificates, where there are any.
+async fn watch(tls: Option<&Tls>) -> Infallible {
+    match tls {
+        Some(tls) => tls.watch().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Listener for Host {
     fn address(&self) -> Option<SocketAddr> {
         Some(self.front.address())
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        self.tls.as_ref().map(|tls| tls.certificate())
     }
 
     fn run(self: Box<Self>, inlet: Arc<dyn Inlet>, stop: Stop) -> BoxFuture<'static, ()> {

@@ -330,7 +330,7 @@ mod tests {
         let driver = Entry::of::<KafkaIngress>().build(settings).ok().unwrap().driver;
         let secrets: Secrets = Arc::new(std::collections::BTreeMap::new());
         let (adapter, doors) = (AdapterId::new("orders-in").unwrap(), Doors::default());
-        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, doors: &doors };
+        let opening = Opening { adapter: &adapter, secrets: &secrets, beside: None, tls: None, doors: &doors };
         let error = driver.listen(opening).await.err().unwrap();
         assert_eq!(error.to_string(), "USER_OF is not set");
     }

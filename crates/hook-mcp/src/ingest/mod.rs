@@ -27,6 +27,7 @@ use hook_core::{
     catalog::{Fault, Kind},
     names::EnvName,
     ports::ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
+    tls::TlsFiles,
 };
 use hook_http::{
     access::{Access, AuthMode},
@@ -74,6 +75,9 @@ pub struct Settings {
     /// How many connections may be open at once, on an address of its own.
     #[serde(default = "default_max_connections")]
     pub max_connections: NonZeroUsize,
+    /// TLS of the address. Left out, plain HTTP is spoken there; adapters that share an address share its TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How many requests a minute one address may make. No limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_minute_per_address: Option<NonZeroU32>,
@@ -114,6 +118,7 @@ struct Rules {
 pub struct McpIngest {
     rules: Arc<Rules>,
     bind: SocketAddr,
+    tls: Option<TlsFiles>,
     max_connections: usize,
 }
 
@@ -138,6 +143,7 @@ impl Kind for McpIngest {
         Ok(Arc::new(Self {
             rules: Arc::new(rules),
             bind: settings.bind,
+            tls: settings.tls,
             max_connections: settings.max_connections.get(),
         }))
     }
@@ -178,6 +184,10 @@ fn is_tool_name(name: &str) -> bool {
 impl IngressDriver for McpIngest {
     fn claims(&self) -> Vec<AddressClaim> {
         vec![AddressClaim { address: Some(self.bind), path: self.rules.path.clone() }]
+    }
+
+    fn tls(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
     }
 
     fn listen<'a>(&'a self, opening: Opening<'a>) -> BoxFuture<'a, Result<Box<dyn Listener>, ListenError>> {

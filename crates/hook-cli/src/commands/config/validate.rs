@@ -26,7 +26,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> 
     let mut examined = load::examine(context);
     examined.require_build();
     if arguments.with_env {
-        examined.require_environment(&[Role::Serve, Role::Relay, Role::Smash]);
+        let roles = [Role::Serve, Role::Relay, Role::Smash];
+        examined.require_environment(&roles);
+        examined.require_files(&roles);
     }
     if context.output.is_json() {
         context.answer(&examined.problems)?;

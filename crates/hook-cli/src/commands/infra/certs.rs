@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hook_core::Timestamp;
+use hook_core::{Timestamp, tls::TlsFiles};
 use jiff::{ToSpan, Zoned, civil::Date, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -26,7 +26,7 @@ const AUTHORITY: &str = "ca";
 const AUTHORITY_NAME: &str = "hook certificate authority";
 const BROKER: &str = "broker";
 
-/// Certificates for a broker and its clients
+/// Certificates for a broker or an ingress, and for their clients
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -38,9 +38,9 @@ enum Task {
     Gen(Gen),
 }
 
-/// Make a certificate authority, and certificates of a broker and a client that it has signed
+/// Make a certificate authority, and certificates of a server and a client that it has signed
 ///
-/// Writes `ca`, `broker` and the client's name, each as `.pem` (certificate) and `.key` (private key, PKCS#8, for its
+/// Writes `ca`, `broker` (or what --server says) and the client's name, each as `.pem` (certificate) and `.key` (private key, PKCS#8, for its
 /// owner alone), and `broker.keystore.pem`, which a broker takes as a key store of type PEM. An authority that is there
 /// already is used again, so that clients can be added; no file is written over without --force.
 #[derive(Debug, clap::Args)]
@@ -48,19 +48,22 @@ struct Gen {
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = "certs")]
     dir: PathBuf,
-    /// Names and addresses that clients reach the broker by
+    /// What the server's files are called, such as `ingress` for an adapter of ours that speaks HTTPS
+    #[arg(long, value_name = "NAME", default_value = BROKER, value_parser = server_name)]
+    server: String,
+    /// Names and addresses that clients reach the server by
     #[arg(long = "host", value_name = "HOST", default_values = ["localhost", "127.0.0.1", "::1"])]
     hosts: Vec<String>,
-    /// A client, who becomes a principal `CN=NAME` at the broker; can be given several times
+    /// A client, who becomes a principal `CN=NAME` at a broker; can be given several times
     #[arg(long = "client", value_name = "NAME", default_value = "hook", value_parser = file_name)]
     clients: Vec<String>,
-    /// Only clients: the broker has its certificate
+    /// Only clients: the server has its certificate
     #[arg(long)]
     clients_only: bool,
-    /// How long broker and clients may use them
+    /// How long server and clients may use them
     #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(AUTHORITY_DAYS)))]
     days: u16,
-    /// Write over the certificates of broker and client; never over the authority
+    /// Write over the certificates of server and client; never over the authority
     #[arg(long)]
     force: bool,
 }
@@ -72,7 +75,12 @@ struct Answer {
     authority_existed: bool,
     expires_on: Date,
     files: Vec<PathBuf>,
-    environment: [(&'static str, PathBuf); 3],
+    /// For a client of a broker.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    environment: Vec<(&'static str, PathBuf)>,
+    /// For an adapter that listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsFiles>,
 }
 
 /// Why there is no certificate.
@@ -92,6 +100,8 @@ enum Failed {
     Foreign(PathBuf),
     #[error("{0:?} is neither a host name nor an address: write it as clients connect to it, without a port")]
     Host(String),
+    #[error("{0} is the name of the server and of a client: give one of them another")]
+    Same(String),
     #[error("could not make a certificate: {0}")]
     Make(#[from] rcgen::Error),
 }
@@ -109,7 +119,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> 
     for file in &answer.files {
         context.output.line(&file.display().to_string())?;
     }
-    context.output.heading("For the environment of hook")?;
+    if let Some(TlsFiles { cert_path, key_path, .. }) = &answer.tls {
+        context.output.heading("For an adapter in the contract")?;
+        let (certificate, key) = (cert_path.display(), key_path.display());
+        context.output.line(&format!("tls = {{ cert_path = \"{certificate}\", key_path = \"{key}\" }}"))?;
+    } else {
+        context.output.heading("For the environment of hook")?;
+    }
     for (name, file) in &answer.environment {
         context.output.line(&format!("{name}={}", file.display()))?;
     }
@@ -141,18 +157,31 @@ impl Gen {
             let certificate = pair.params.signed_by(&key, &authority)?;
             pair.write(&self.dir, &certificate.pem(), &key.serialize_pem(), &mut files)?;
         }
+        let (environment, tls) =
+            if self.server == BROKER { (self.environment(), None) } else { (Vec::new(), self.tls()) };
+        Ok(Answer { authority_existed, expires_on, files, environment, tls })
+    }
+
+    fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         let client = self.clients.first().map_or("hook", String::as_str);
-        let environment = [
+        vec![
             ("KAFKA_TLS_CA", certificate(&self.dir, AUTHORITY)),
             ("KAFKA_TLS_CERT", certificate(&self.dir, client)),
             ("KAFKA_TLS_KEY", private_key(&self.dir, client)),
-        ];
-        Ok(Answer { authority_existed, expires_on, files, environment })
+        ]
+    }
+
+    fn tls(&self) -> Option<TlsFiles> {
+        let (cert_path, key_path) = (certificate(&self.dir, &self.server), private_key(&self.dir, &self.server));
+        Some(TlsFiles { cert_path, key_path, client_ca_path: None })
     }
 
     /// What is to be signed.
     fn pairs(&self) -> Result<Vec<Pair>, Failed> {
         let mut pairs = Vec::new();
+        if self.clients.contains(&self.server) {
+            return Err(Failed::Same(self.server.clone()));
+        }
         if !self.clients_only {
             for host in &self.hosts {
                 let is_name =
@@ -162,10 +191,10 @@ impl Gen {
                 }
             }
             let params = CertificateParams::new(self.hosts.clone())?;
-            let name = self.hosts.first().map_or(BROKER, String::as_str);
+            let name = self.hosts.first().unwrap_or(&self.server);
             // Brokers are clients of each other.
             let uses = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-            pairs.push(Pair::new(BROKER, name, params, &uses));
+            pairs.push(Pair::new(&self.server, name, params, &uses));
         }
         for client in &self.clients {
             let params = CertificateParams::default();
@@ -217,7 +246,7 @@ impl Pair {
         Self { name: name.to_owned(), params }
     }
 
-    /// A broker takes certificate and key from one file.
+    /// A broker takes certificate and key from one file; we take them from two.
     fn key_store(&self, dir: &Path) -> Option<PathBuf> {
         (self.name == BROKER).then(|| dir.join("broker.keystore.pem"))
     }
@@ -269,7 +298,11 @@ fn common_name(name: &str) -> DistinguishedName {
     names
 }
 
-/// A client's name is that of its files as well.
+fn server_name(name: &str) -> Result<String, String> {
+    if name == BROKER { Ok(name.to_owned()) } else { file_name(name) }
+}
+
+/// A name is that of its files as well.
 fn file_name(name: &str) -> Result<String, String> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     match is_plain && !name.is_empty() && !name.starts_with('.') && ![AUTHORITY, BROKER].contains(&name) {

@@ -37,6 +37,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
 
+    /// Trust this authority (PEM), and no other, where the URL is one of TLS
+    #[arg(long, value_name = "PATH")]
+    ca: Option<PathBuf>,
+
     /// Sign as this source of the contract does, with its secret from the environment
     #[arg(long, value_name = "SOURCE")]
     sign: Option<SourceName>,
@@ -91,7 +95,7 @@ async fn post_all(
     loaded: Option<&Loaded>,
     items: &[Item],
 ) -> Result<(), Exit> {
-    let client = sender::client().map_err(|error| fail(context, &error))?;
+    let client = sender::client(arguments.ca.as_deref()).map_err(|error| fail(context, &error))?;
     let mut refused = 0;
     for (index, item) in items.iter().enumerate() {
         let left = items.len() - index;
@@ -183,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_source_in_the_url_is_that_of_the_event() {
-        let arguments = |url: &str| Arguments { url: url.into(), file: "-".into(), sign: None, event: "ping".into() };
+        let arguments =
+            |url: &str| Arguments { url: url.into(), file: "-".into(), sign: None, ca: None, event: "ping".into() };
         let item = items(EVENT.to_owned().into()).remove(0);
         let to = |url: &str, item: &Item| super::url(&arguments(url), item).map(String::from);
         assert_eq!(to("http://host/webhook/{source}", &item).unwrap(), "http://host/webhook/github");

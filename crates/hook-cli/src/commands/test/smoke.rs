@@ -178,7 +178,7 @@ async fn send(context: &Context, lab: &Lab) -> Result<String, String> {
         body: sample.body,
         secret: &secret,
     };
-    let answer = sender::send(&sender::client()?, webhook).await?;
+    let answer = sender::send(&sender::client(None)?, webhook).await?;
     match answer.status {
         StatusCode::ACCEPTED => Ok(answer.text("event_id").to_owned()),
         status => Err(format!("the event was not accepted: {status} {}", answer.body)),

@@ -262,7 +262,7 @@ pub static LISTENERS_COLLIDE: Code = Code {
     is_security_critical: true,
     about: "Two active adapters, or an adapter and `[admin]`, would listen on the same port of the same address; \
             `0.0.0.0` and `[::]` are every address. Adapters that speak HTTP share an address where both write it in the \
-            same way and no path could belong to both. Port 0 takes a free port and collides with nothing.",
+            same way and no path could belong to both; they have one `tls` then, which one of them or all of them name. Port 0 takes a free port and collides with nothing.",
     wrong: concat!(
         flow!(),
         "\n[admin]\nbind = \"127.0.0.1:8080\"\n\n\
