@@ -1,4 +1,4 @@
-//! Chores of this workspace: `tidy` holds the rules that no compiler knows, `generate` writes what comes from the code,
+//! Chores of this workspace: `tidy` holds the rules that no compiler knows, `generate` and `man` write what comes from the code,
 //! `faults` breaks the running product and counts what is lost.
 
 #[cfg(feature = "faults")]
@@ -22,6 +22,7 @@ usage: cargo run -p xtask -- <command>
   tidy                 check what no compiler checks; every finding names a file, a line and what to do
   generate             write schemas/, docs/errors/ and docs/reference/ from the code
   generate --check     write nothing; name the files that differ
+  man DIR              write a page of the manual for each command
   faults               break the running product, and count what was lost; `faults --help` says more
 ";
 
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         ["generate"] => Tree::read().and_then(|tree| generate::write(&tree)),
         #[cfg(feature = "generate")]
         ["generate", "--check"] => Tree::read().and_then(|tree| generate::check(&tree)),
+        #[cfg(feature = "generate")]
+        ["man", directory] => generate::man(directory.as_ref()).map(|()| Vec::new()),
         #[cfg(feature = "faults")]
         ["faults", ref arguments @ ..] => return faults::run(arguments),
         // For `faults`: this program as the product.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The contract where there is no other: it needs no service.
-const EMBEDDED: &str = include_str!("../../../apps/default-openclaw/contract.toml");
+const EMBEDDED: &str = include_str!("default-openclaw.toml");
 /// What problems call it.
 const EMBEDDED_NAME: &str = "default-openclaw (built in)";
 /// The contract of the working directory.

@@ -7,6 +7,7 @@
 //! | [`load`] | what a running command starts from: contract, environment, plan |
 //! | [`discovery`], [`options`] | which contract is meant; what its check is given beside the text |
 //! | [`environment`], [`secretless`] | values in layers, each with its origin; what the environment silently lacks |
+//! | `reload`, `notify`, `tls` | what SIGHUP does; what systemd is told; the files of TLS before a start |
 //! | [`data_directory`], [`readers`] | where the log is kept; what the cursors of a plan read |
 //! | [`pipeline`], [`owner`] | a pipeline in this process; whoever can answer a question about events |
 //! | [`kafka`], [`migration`] | the log on Kafka, as far as this build has it; the mark of a move to it |
@@ -30,19 +31,20 @@ pub mod lab;
 pub mod load;
 pub mod logging;
 pub mod migration;
+mod notify;
 pub mod options;
 pub mod output;
 pub mod owner;
 pub mod pipeline;
 pub mod readers;
 mod redaction;
+mod reload;
 pub mod report;
 pub mod secretless;
-mod reload;
 pub mod since;
+mod tls;
 pub mod travel;
 
-mod tls;
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};

@@ -1,4 +1,4 @@
-//! What is written from the code: schemas, the pages of problem codes, the reference.
+//! What is written from the code: schemas, the pages of problem codes, the reference, the systemd unit.
 //!
 //! A generated file is checked in, so that it is read where the repository is read, and compared in CI, so that it
 //! cannot fall behind the code.
@@ -6,7 +6,7 @@
 mod reference;
 mod schemas;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::{
     finding::Finding,
@@ -17,7 +17,7 @@ use crate::{
 type Files = BTreeMap<String, String>;
 
 /// Folders in which every file is generated.
-const OWNED: &[&str] = &["schemas/", "docs/errors/"];
+const OWNED: &[&str] = &["schemas/", "docs/errors/", "systemd/"];
 
 /// The folder in which pages written by hand stand beside generated ones, which begin with [`MARK`].
 const SHARED: &str = "docs/reference/";
@@ -56,11 +56,19 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<Finding>, String> {
     Ok(differs.chain(stale).collect())
 }
 
+/// Writes a page of the manual for each command.
+pub(crate) fn man(directory: &Path) -> Result<(), String> {
+    let failed = |error| format!("could not write the manual to {}: {error}", directory.display());
+    fs::create_dir_all(directory).map_err(failed)?;
+    clap_mangen::generate_to(hook_cli::command(), directory).map_err(failed)
+}
+
 fn files() -> Files {
     let catalog = hook_cli::catalog::default_catalog();
     let pages = hook_contract::pages::error_pages();
     let pages = pages.into_iter().map(|(name, text)| (format!("docs/errors/{name}"), text));
-    schemas::files(&catalog).into_iter().chain(pages).chain(reference::files(&catalog)).collect()
+    let unit = ("systemd/hook.service".to_owned(), hook_cli::commands::infra::systemd::usual_unit());
+    schemas::files(&catalog).into_iter().chain(pages).chain(reference::files(&catalog)).chain([unit]).collect()
 }
 
 /// The generated files that nothing makes any more.

@@ -25,11 +25,12 @@ use crate::{
     load::{self, Loaded, LogChoice},
     logging,
     migration::{self, Mark, Step},
+    notify,
     options::relay::Flags,
     pipeline::{self, Pipeline, Setup, asked_to_end},
     readers,
-    secretless::{self, Secretless},
     reload::Reload,
+    secretless::{self, Secretless},
 };
 
 /// Options of a process that runs roles.
@@ -173,16 +174,21 @@ async fn run_until_asked(
     };
     let ready = Ready { ready: true, listeners: pipeline.handle().listeners(), admin: pipeline.admin(), log };
     ready.show(context, pipeline.handle().plan(), &data_directory)?;
+    notify::tell(notify::State::Ready);
+    let alive = tokio::spawn(notify::keep_alive());
     let why = tokio::select! {
         signal = &mut asked => Ok(signal),
         reason = pipeline.handle().failed() => Err(reason),
     };
     reload.abort();
+    notify::tell(notify::State::Stopping);
     match &why {
         Ok(signal) => info!(signal, "ending: finishing what has begun"),
         Err(reason) => context.output.error(&format!("a task that the process cannot do without has ended: {reason}")),
     }
-    match pipeline.drain().await {
+    let drained = pipeline.drain().await;
+    alive.abort();
+    match drained {
         Ok(true) => info!("ended"),
         Ok(false) => warn!("ended; what was in flight is done again after the next start"),
         Err(error) => {

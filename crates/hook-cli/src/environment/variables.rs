@@ -51,6 +51,10 @@ pub const SOURCE_TOPIC_PREFIX: &str = "RELAY_SOURCE_TOPIC_PREFIX";
 pub const DATA_DIRECTORY: &str = "HOOK_DATA_DIR";
 /// Where systemd wants state to be kept.
 pub const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+/// Where systemd wants to be told that we are ready.
+pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+/// How often systemd wants to hear that we live.
+pub const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 /// Where the user's programs keep state.
 pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 /// What is logged.
@@ -95,6 +99,14 @@ pub static ALL: &[Variable] = &[
     },
     Variable { name: DATA_DIRECTORY, about: "Where the log is kept, where --data-dir says nothing." },
     Variable { name: STATE_DIRECTORY, about: "Set by systemd: where the log is kept, where HOOK_DATA_DIR is not set." },
+    Variable {
+        name: NOTIFY_SOCKET,
+        about: "Set by systemd: where it is told that events are taken, and that the process ends.",
+    },
+    Variable {
+        name: WATCHDOG_USEC,
+        about: "Set by systemd: within how many microseconds it wants to hear that the process lives.",
+    },
     Variable { name: XDG_STATE_HOME, about: "Else the log is kept in hook/<app id> there; unset: ~/.local/state." },
     Variable { name: RUST_LOG, about: "What is logged, such as `debug` or `hook_runtime=trace`; unset: info." },
 ];

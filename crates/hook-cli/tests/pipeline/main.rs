@@ -42,9 +42,9 @@ mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod questions;
+mod rotation;
 mod sockets;
 mod streams;
-mod rotation;
 mod support;
 mod tls;
 #[cfg(feature = "mcp")]

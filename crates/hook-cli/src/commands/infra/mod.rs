@@ -3,10 +3,11 @@
 #[cfg(feature = "kafka")]
 mod broker;
 mod certs;
+pub mod systemd;
 
 use crate::{context::Context, exit::Exit};
 
-/// What a pipeline stands on: brokers, certificates
+/// What a pipeline stands on: brokers, certificates, a service manager
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -18,6 +19,7 @@ enum Part {
     #[cfg(feature = "kafka")]
     Broker(broker::Arguments),
     Certs(certs::Arguments),
+    Systemd(systemd::Arguments),
 }
 
 /// Does it.
@@ -26,5 +28,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         #[cfg(feature = "kafka")]
         Part::Broker(arguments) => broker::run(context, arguments),
         Part::Certs(arguments) => certs::run(context, arguments),
+        Part::Systemd(arguments) => systemd::run(context, arguments),
     }
 }
