@@ -189,7 +189,7 @@ pub async fn tell(plan: &Plan, log: &Arc<dyn Log>, id: EventId) -> Result<Option
         }
     }
     let verifier = plan.sources.get(&header.source).map(|source| source.verifier_name.clone());
-    let routes = routes::of(plan, &header, &positions);
+    let routes = routes::of(plan, &first.event, &positions);
     let relay = plan.relay.as_ref().filter(|relay| positions.iter().any(|place| relay.inputs.contains(&place.topic)));
     let relayed_into = relay.map(|relay| relay.output.clone());
     let relayed_into = relayed_into.filter(|output| positions.iter().any(|place| place.topic == *output));
@@ -203,7 +203,7 @@ fn is_for(stored: &StoredEvent, route: &SmashRoute, name: &str) -> bool {
     route.topics.matches(&stored.position.topic)
         && match header.addressees() {
             Some(to) => to.iter().any(|to| to == name),
-            None => route.takes(&header.source, header.event_type.as_str()),
+            None => route.takes(&stored.event),
         }
 }
 

@@ -8,6 +8,7 @@ use hook_core::{
     names::{AdapterId, AppId, EnvName, EventType, Glob, RouteId, SourceName, TopicName},
     selector::Selector,
 };
+use hook_expressions::cel::Expression;
 
 use crate::{
     plan::{EventFilter, StartFrom, TargetTopic},
@@ -31,6 +32,8 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         ENV_NAME => EnvName::new(text).map(drop).map_err(|error| format!("expected {}", error.expected)),
         "selector" => parse::<Selector>(text),
         "glob" => glob(text),
+        // What is wrong with an expression is found where the routes are checked, which say where in it.
+        "event-filter" if text.starts_with(CEL) => Ok(()),
         "event-filter" => event_filter(text).map(drop),
         "target-topic" => target_topic(text).map(drop),
         "start-from" => start_from(text).map(drop),
@@ -73,13 +76,20 @@ fn glob(text: &str) -> Result<(), String> {
     }
 }
 
-/// `TYPE` or `SOURCE:TYPE`, both globs.
+/// What an expression begins with in a list of filters.
+pub(crate) const CEL: &str = "cel:";
+
+/// `TYPE` or `SOURCE:TYPE`, both globs; or `cel:` and an expression.
 pub(crate) fn event_filter(text: &str) -> Result<EventFilter, String> {
+    if let Some(expression) = text.strip_prefix(CEL) {
+        let compiled = Expression::compile(expression).map_err(|error| error.to_string())?;
+        return Ok(EventFilter::Expression(Box::new(compiled)));
+    }
     let is_source = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_*?".contains(&byte);
     let filter = match text.split_once(':') {
-        None => EventFilter { source: None, event_type: Glob::new(text) },
+        None => EventFilter::Pattern { source: None, event_type: Glob::new(text) },
         Some((source, event_type)) if !source.is_empty() && source.bytes().all(is_source) => {
-            EventFilter { source: Some(Glob::new(source)), event_type: Glob::new(event_type) }
+            EventFilter::Pattern { source: Some(Glob::new(source)), event_type: Glob::new(event_type) }
         }
         Some(_) => return Err(refusal("a lower-case source before the colon, such as `github:issues.*`", text)),
     };
@@ -148,12 +158,18 @@ mod tests {
 
     #[test]
     fn a_filter_may_name_a_source() {
-        let source = SourceName::new("github").unwrap();
-        let takes = |filter, event_type| event_filter(filter).unwrap().matches(&source, event_type);
+        let takes = |filter, name| match event_filter(filter).unwrap() {
+            EventFilter::Pattern { source, event_type } => {
+                source.is_none_or(|source| source.matches("github")) && event_type.matches(name)
+            }
+            EventFilter::Expression(_) => panic!("{filter} is no expression"),
+        };
         assert!(takes("issues.*", "issues.opened"));
         assert!(takes("github:*", "ping"));
         assert!(takes("git*:issues.?*", "issues.opened"));
         assert!(!takes("linear:*", "ping"));
+        assert!(matches!(event_filter("cel:true"), Ok(EventFilter::Expression(_))));
+        assert!(event_filter("cel:nobody").unwrap_err().contains("no variable `nobody`"));
         assert!(event_filter("GitHub:*").is_err());
         assert!(event_filter("github:").is_err());
         assert!(event_filter("").is_err());

@@ -229,6 +229,7 @@ impl<'c, 't> Check<'c, 't> {
         let selected = profile::select(written, self.options, &mut self.findings);
         let active = profile::activate(written, selected, &mut self.findings);
         routes::destinations(self, written, active.as_ref());
+        routes::expressions(self, written, active.as_ref());
         outputs::unused(self, written);
         let active = active?;
         let profile = sections::profile(self, &active);

@@ -6,12 +6,14 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, sync::Arc, ti
 
 use hook_core::{
     Timestamp,
+    envelope::Envelope,
     names::{AdapterId, AppId, CursorName, EnvName, Glob, RouteId, SourceName, TopicName},
     ports::{egress::EgressDriver, ingress::IngressDriver, log::TopicFilter, plugin::Plugin, verifier::SourceVerifier},
     problem::Place,
     selector::Selector,
     tls::TlsFiles,
 };
+use hook_expressions::cel::{EventView, Expression};
 
 pub use kafka::{Kafka, KafkaCertificate, KafkaLogin, KafkaSasl, KafkaSecurity, KafkaTls, KafkaTopics};
 
@@ -317,26 +319,75 @@ pub struct SmashRoute {
     pub destinations: Vec<Destination>,
 }
 
-/// A filter by source and event type.
+/// A filter of a smash route.
 #[derive(Debug, Clone)]
-pub struct EventFilter {
-    /// The source, where the filter names one.
-    pub source: Option<Glob>,
-    /// The event type.
-    pub event_type: Glob,
+pub enum EventFilter {
+    /// By source and event type.
+    Pattern {
+        /// The source, where the filter names one.
+        source: Option<Glob>,
+        /// The event type.
+        event_type: Glob,
+    },
+    /// By an expression over the event.
+    Expression(Box<Expression>),
+}
+
+/// Whether a route takes an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// It does.
+    Taken,
+    /// It does not.
+    Left,
+    /// It does not, and an expression has no answer for the event, such as one about a field that is not there.
+    Unanswered,
 }
 
 impl EventFilter {
+    /// Why the filter has no answer for an event; `None` where it has one.
+    pub fn unanswered(&self, event: EventView<'_>) -> Option<String> {
+        match self {
+            Self::Pattern { .. } => None,
+            Self::Expression(expression) => expression.matches(event).err().map(|error| error.to_string()),
+        }
+    }
+
     /// Whether the filter takes an event.
-    pub fn matches(&self, source: &SourceName, event_type: &str) -> bool {
-        self.source.as_ref().is_none_or(|glob| glob.matches(source.as_str())) && self.event_type.matches(event_type)
+    pub fn look(&self, event: EventView<'_>) -> Taking {
+        let is_taken = match self {
+            Self::Pattern { source, event_type } => {
+                source.as_ref().is_none_or(|glob| glob.matches(event.source)) && event_type.matches(event.event_type)
+            }
+            Self::Expression(expression) => match expression.matches(event) {
+                Ok(truth) => truth,
+                Err(_) => return Taking::Unanswered,
+            },
+        };
+        if is_taken { Taking::Taken } else { Taking::Left }
     }
 }
 
 impl SmashRoute {
     /// Whether the route takes an event of a topic that it reads.
-    pub fn takes(&self, source: &SourceName, event_type: &str) -> bool {
-        self.event_filters.is_empty() || self.event_filters.iter().any(|filter| filter.matches(source, event_type))
+    pub fn takes(&self, event: &Envelope) -> bool {
+        self.look(event) == Taking::Taken
+    }
+
+    /// The same, telling apart what is left because nobody knows.
+    pub fn look(&self, event: &Envelope) -> Taking {
+        if self.event_filters.is_empty() {
+            return Taking::Taken;
+        }
+        let mut taking = Taking::Left;
+        for filter in &self.event_filters {
+            match filter.look(event.into()) {
+                Taking::Taken => return Taking::Taken,
+                Taking::Unanswered => taking = Taking::Unanswered,
+                Taking::Left => {}
+            }
+        }
+        taking
     }
 }
 

@@ -1,6 +1,7 @@
 //! Active routes, and the destinations that they name.
 
 use hook_core::{ports::log::TopicFilter, problem::codes};
+use hook_expressions::cel::Expression;
 use serde_json::json;
 
 use crate::{
@@ -66,6 +67,30 @@ pub(crate) fn smash(check: &mut Check<'_, '_>, active: &Active<'_, '_>) -> Vec<S
         })
     });
     routes.collect()
+}
+
+/// Every expression among the filters compiles. One that does not is an error in every mode: without it a route would take
+/// other events than it says.
+pub(crate) fn expressions(check: &mut Check<'_, '_>, written: &Written<'_>, active: Option<&Active<'_, '_>>) {
+    for route in &written.smash_routes {
+        let is_active = active.is_none_or(|active| active.smash_routes.iter().any(|other| other.id == route.id));
+        let filters = route.node.get("event_filters").map(Node::items).unwrap_or_default();
+        for node in filters {
+            let Some(text) = node.text().and_then(|text| text.strip_prefix(format::CEL)) else { continue };
+            let Err(error) = Expression::compile(text) else { continue };
+            // In a basic string without escapes, the expression stands in the contract as it is.
+            let start = check.findings.text.at(node.span.clone()).find(text).map(|at| node.span.start + at);
+            let span = match start {
+                Some(start) if !error.span.is_empty() => start + error.span.start..start + error.span.end,
+                _ => node.span.clone(),
+            };
+            let message = format!("`event_filters` of route `{}`: {error}", route.id);
+            match is_active {
+                true => check.findings.error(&codes::EXPRESSION, span, message, error.help),
+                false => check.findings.lenient(&codes::EXPRESSION, span, message, error.help),
+            }
+        }
+    }
 }
 
 fn without_id(mut value: serde_json::Value) -> serde_json::Value {

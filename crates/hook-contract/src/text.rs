@@ -17,6 +17,11 @@ impl<'t> Text<'t> {
         Self { file, text, line_starts: std::iter::once(0).chain(breaks).collect() }
     }
 
+    /// What stands at a span; nothing where there is none.
+    pub(crate) fn at(&self, span: Range<usize>) -> &'t str {
+        self.text.get(span).unwrap_or_default()
+    }
+
     /// The name of the file.
     pub(crate) fn file(&self) -> &'t str {
         self.file

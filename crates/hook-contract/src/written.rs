@@ -241,7 +241,8 @@ pub struct SmashRoute {
     pub id: RouteId,
     /// The topics that it reads; `*` stands for any text.
     pub source_topic_pattern: Glob,
-    /// The events that it takes: patterns of event types, or `source:type`. All where there is none.
+    /// The events that it takes: patterns of event types, `source:type`, or `cel:` and an expression over `source`, `type`,
+    /// `payload` and `meta`. One that matches is enough; all are taken where there is none.
     #[serde(default)]
     #[schemars(extend("items" = { "type": "string", "format": "event-filter", "examples": ["github:issues.*"] }))]
     pub event_filters: Vec<String>,

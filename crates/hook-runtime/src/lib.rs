@@ -7,6 +7,7 @@
 //! | `relay` | from source topics into one |
 //! | `smash` | from the log to destinations: lanes, retry, breaker |
 //! | [`travel`] | stored events again |
+//! | [`rehearsal`] | what would become of an event |
 //! | [`journal`], [`metrics`], [`status`] | what can be asked |
 //! | `supervisor` | tasks and what their end means |
 
@@ -14,6 +15,7 @@ pub mod cursors;
 pub mod journal;
 pub mod lag;
 pub mod metrics;
+pub mod rehearsal;
 mod relay;
 pub mod runtime;
 mod serve;

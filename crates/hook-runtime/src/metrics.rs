@@ -51,6 +51,7 @@ pub struct Metrics {
     publish_failure: Family<TopicReason, Counter>,
     duplicates: Family<AdapterSource, Counter>,
     not_routed: Family<AdapterSource, Counter>,
+    ingress_filtered: Family<AdapterSource, Counter>,
     ack_seconds: Family<Adapter, Histogram, fn() -> Histogram>,
     relayed: Family<Topic, Counter>,
     consumed: Family<Topic, Counter>,
@@ -58,6 +59,8 @@ pub struct Metrics {
     egress_success: Family<Adapter, Counter>,
     egress_failure: Family<AdapterReason, Counter>,
     egress_dropped: Family<Destination, Counter>,
+    egress_filtered: Family<Destination, Counter>,
+    filter_unanswered: Family<Destination, Counter>,
     delivery_seconds: Family<Adapter, Histogram, fn() -> Histogram>,
     commits: Family<Topic, Counter>,
     dead_letters: Family<Topic, Counter>,
@@ -97,6 +100,7 @@ impl Metrics {
             publish_failure: Family::default(),
             duplicates: Family::default(),
             not_routed: Family::default(),
+            ingress_filtered: Family::default(),
             ack_seconds: Family::new_with_constructor(latency),
             relayed: Family::default(),
             consumed: Family::default(),
@@ -104,6 +108,8 @@ impl Metrics {
             egress_success: Family::default(),
             egress_failure: Family::default(),
             egress_dropped: Family::default(),
+            egress_filtered: Family::default(),
+            filter_unanswered: Family::default(),
             delivery_seconds: Family::new_with_constructor(latency),
             commits: Family::default(),
             dead_letters: Family::default(),
@@ -141,6 +147,11 @@ impl Metrics {
         to.register("serve_duplicates", "Copies of events that are stored already", self.duplicates.clone());
         to.register("serve_not_routed", "Verified events that no route takes", self.not_routed.clone());
         to.register(
+            "serve_filtered",
+            "Verified events that a plugin left out on purpose",
+            self.ingress_filtered.clone(),
+        );
+        to.register(
             "serve_ack_seconds",
             "From the last byte of a request to its durable answer",
             self.ack_seconds.clone(),
@@ -154,6 +165,12 @@ impl Metrics {
             "smash_egress_dropped",
             "Events given up for a destination that is not required",
             self.egress_dropped.clone(),
+        );
+        to.register("smash_filtered", "Events that a plugin left out on purpose", self.egress_filtered.clone());
+        to.register(
+            "smash_filter_unanswered",
+            "Events that a route left because an expression of its filters has no answer for them",
+            self.filter_unanswered.clone(),
         );
         to.register("smash_delivery_seconds", "How long an attempt that delivered took", self.delivery_seconds.clone());
         to.register("smash_commit", "Events done at a destination", self.commits.clone());
@@ -260,6 +277,10 @@ impl Metrics {
         self.not_routed.get_or_create(&adapter_source(adapter, source)).inc();
     }
 
+    pub(crate) fn ingress_filtered(&self, adapter: &AdapterId, source: &SourceName) {
+        self.ingress_filtered.get_or_create(&adapter_source(adapter, source)).inc();
+    }
+
     pub(crate) fn acknowledged(&self, adapter: &AdapterId, took: Duration) {
         self.ack_seconds.get_or_create(&Adapter { adapter: adapter.to_string() }).observe(took.as_secs_f64());
     }
@@ -289,6 +310,14 @@ impl Metrics {
 
     pub(crate) fn dropped(&self, destination: &str) {
         self.egress_dropped.get_or_create(&Destination { destination: destination.to_owned() }).inc();
+    }
+
+    pub(crate) fn filtered(&self, destination: &str) {
+        self.egress_filtered.get_or_create(&Destination { destination: destination.to_owned() }).inc();
+    }
+
+    pub(crate) fn filter_unanswered(&self, destination: &str) {
+        self.filter_unanswered.get_or_create(&Destination { destination: destination.to_owned() }).inc();
     }
 
     pub(crate) fn committed(&self, topic: &TopicName) {

@@ -42,7 +42,7 @@ fn route(id: &str, filter: Option<&str>, adapters: &[&str]) -> SmashRoute {
         id: RouteId::new(id).unwrap(),
         topics: TopicFilter { include: vec![Glob::new("webhooks.core")], unless_literal: vec![topic("webhooks.dlq")] },
         event_filters: filter
-            .map(|filter| EventFilter { source: None, event_type: Glob::new(filter) })
+            .map(|filter| EventFilter::Pattern { source: None, event_type: Glob::new(filter) })
             .into_iter()
             .collect(),
         destinations: adapters.iter().map(destination).collect(),

@@ -1,5 +1,6 @@
 //! JSON Schemas of contracts and of the wire types.
 
+use hook_cli::commands::config::test::TestFile;
 use hook_contract::schema::contract_schema;
 use hook_core::{
     catalog::Catalog,
@@ -14,6 +15,7 @@ pub(super) fn files(catalog: &Catalog) -> Vec<(String, String)> {
         file("contract", &contract_schema(catalog)),
         file("event-envelope", &event_envelope()),
         file("dlq-envelope", &dlq_envelope()),
+        file("contract-test", &contract_test()),
     ]
 }
 
@@ -53,6 +55,13 @@ fn dlq_envelope() -> Value {
     );
     schema["properties"]["first_attempt_at"]["format"] = json!("date-time");
     format(&mut schema, "failed_at", "date-time");
+    schema
+}
+
+/// What `hook config test` reads.
+fn contract_test() -> Value {
+    let mut schema = schema_of::<TestFile>();
+    schema["title"] = json!("Tests of a contract");
     schema
 }
 
@@ -120,6 +129,7 @@ mod tests {
             flags: vec!["flag".into()],
             delivery_id: Some("1".into()),
             body_sha256: Some("00".into()),
+            sent_at: Some(Timestamp::UNIX_EPOCH),
             replay: Some(replay),
         };
         let header = EventHeader {
@@ -159,6 +169,7 @@ mod tests {
             destination: "route/adapter".into(),
             attempts: 1,
             first_attempt_at: Some(Timestamp::UNIX_EPOCH),
+            class: None,
             event,
         };
         let letter = DeadLetter { header, payload };

@@ -6,9 +6,10 @@ use crate::finding::Finding;
 /// The level of every crate. Crates of one level never depend on each other.
 const LEVELS: &[(&str, u8)] = &[
     ("hook-core", 0),
-    ("hook-contract", 1),
+    ("hook-expressions", 1),
     ("hook-http", 1),
     ("hook-log", 1),
+    ("hook-contract", 2),
     ("hook-drivers", 2),
     ("hook-kafka", 2),
     ("hook-mcp", 2),
@@ -28,6 +29,11 @@ const BOUNDARIES: &[(&str, &[&str], &str)] = &[
         "hook-core",
         &["tokio", "reqwest", "hyper", "axum", "toml", "rustix", "tracing"],
         "the vocabulary does no I/O and knows no runtime",
+    ),
+    (
+        "hook-expressions",
+        &["tokio", "reqwest", "hyper", "axum", "toml", "rustix", "tracing"],
+        "an expression sees an event and nothing else",
     ),
     ("hook-contract", &["tokio", "reqwest", "hyper", "axum", "rustix", "tracing"], "a contract is checked without I/O"),
     ("hook-log", &["serde_json", "reqwest", "hyper", "axum"], "the log keeps bytes and does not know what an event is"),

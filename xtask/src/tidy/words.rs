@@ -36,14 +36,14 @@ const RULES: &[Rule] = &[
     Rule {
         name: "no-runtime",
         look: Look::Code,
-        applies: |source| is_in(source, &["crates/hook-core/", "crates/hook-contract/"]),
+        applies: |source| is_in(source, &["crates/hook-core/", "crates/hook-expressions/", "crates/hook-contract/"]),
         words: &["tokio", "reqwest", "hyper", "axum"],
         advice: "vocabulary and contract know no runtime and no protocol: do it in a driver or in a role",
     },
     Rule {
         name: "no-io",
         look: Look::Code,
-        applies: |source| is_in(source, &["crates/hook-core/", "crates/hook-contract/"]),
+        applies: |source| is_in(source, &["crates/hook-core/", "crates/hook-expressions/", "crates/hook-contract/"]),
         words: &["std::fs", "std::env", "std::process", "std::thread", "TcpStream", "TcpListener", "UdpSocket"],
         advice: "vocabulary and contract touch nothing: let the caller read, and pass what was read",
     },

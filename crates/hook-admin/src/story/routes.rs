@@ -1,9 +1,9 @@
 //! Why each route takes an event, or does not: told from the contract in force, so that nothing of it is written down for events
 //! that simply succeed.
 
-use hook_contract::plan::{EventFilter, Plan, ServeRoute, SmashRoute};
+use hook_contract::plan::{EventFilter, Plan, ServeRoute, SmashRoute, Taking};
 use hook_core::{
-    envelope::EventHeader,
+    envelope::{Envelope, EventHeader},
     names::{Glob, TopicName},
     ports::log::Position,
 };
@@ -11,12 +11,12 @@ use hook_core::{
 use super::{RouteStory, Side};
 
 /// What every active route makes of an event that stands there.
-pub(super) fn of(plan: &Plan, header: &EventHeader, stored: &[Position]) -> Vec<RouteStory> {
+pub(super) fn of(plan: &Plan, event: &Envelope, stored: &[Position]) -> Vec<RouteStory> {
     let mut topics: Vec<&TopicName> = stored.iter().map(|position| &position.topic).collect();
     topics.sort_unstable();
     topics.dedup();
-    let serve = plan.serve.routes.iter().map(|route| serve(route, header));
-    serve.chain(plan.smash.routes.iter().map(|route| smash(route, header, &topics))).collect()
+    let serve = plan.serve.routes.iter().map(|route| serve(route, &event.header));
+    serve.chain(plan.smash.routes.iter().map(|route| smash(route, event, &topics))).collect()
 }
 
 fn serve(route: &ServeRoute, header: &EventHeader) -> RouteStory {
@@ -35,9 +35,9 @@ fn serve(route: &ServeRoute, header: &EventHeader) -> RouteStory {
     RouteStory { side: Side::Serve, route: route.id.to_string(), takes, reason }
 }
 
-fn smash(route: &SmashRoute, header: &EventHeader, stored: &[&TopicName]) -> RouteStory {
+fn smash(route: &SmashRoute, event: &Envelope, stored: &[&TopicName]) -> RouteStory {
     let read: Vec<_> = stored.iter().filter(|topic| route.topics.matches(topic)).map(ToString::to_string).collect();
-    let (source, event_type) = (&header.source, header.event_type.as_str());
+    let (source, event_type) = (&event.header.source, event.header.event_type.as_str());
     let (takes, reason) = if read.is_empty() {
         let read: Vec<_> = route.topics.include.iter().map(Glob::to_string).collect();
         let stored: Vec<_> = stored.iter().map(ToString::to_string).collect();
@@ -45,11 +45,13 @@ fn smash(route: &SmashRoute, header: &EventHeader, stored: &[&TopicName]) -> Rou
     } else if route.event_filters.is_empty() {
         (true, format!("it reads {} and has no filter", read.join(", ")))
     } else {
-        match route.event_filters.iter().find(|filter| filter.matches(source, event_type)) {
+        match route.event_filters.iter().find(|filter| filter.look(event.into()) == Taking::Taken) {
             Some(filter) => (true, format!("it reads {}, and the filter `{}` takes it", read.join(", "), text(filter))),
             None => {
                 let filters: Vec<_> = route.event_filters.iter().map(text).collect();
-                (false, format!("no filter takes {source}:{event_type}: it has `{}`", filters.join("`, `")))
+                let unanswered = route.event_filters.iter().filter_map(|filter| filter.unanswered(event.into()));
+                let unanswered: String = unanswered.map(|error| format!("; {error}")).collect();
+                (false, format!("no filter takes {source}:{event_type}: it has `{}`{unanswered}", filters.join("`, `")))
             }
         }
     };
@@ -57,8 +59,9 @@ fn smash(route: &SmashRoute, header: &EventHeader, stored: &[&TopicName]) -> Rou
 }
 
 fn text(filter: &EventFilter) -> String {
-    match &filter.source {
-        Some(source) => format!("{source}:{}", filter.event_type),
-        None => filter.event_type.to_string(),
+    match filter {
+        EventFilter::Pattern { source: Some(source), event_type } => format!("{source}:{event_type}"),
+        EventFilter::Pattern { source: None, event_type } => event_type.to_string(),
+        EventFilter::Expression(expression) => format!("cel:{}", expression.text()),
     }
 }

@@ -26,6 +26,7 @@ mod operate;
 mod processes;
 mod questions;
 mod sockets;
+mod steps;
 mod streams;
 #[allow(dead_code, reason = "the suite of the embedded log uses all of it")]
 mod support;

@@ -12,6 +12,7 @@
 //! | [`commands`] | `demo`, `send` and `test` |
 //! | `mcp` | events as calls of a tool; the pipeline for agents that operate it |
 //! | [`sockets`] | events over WebSocket, in and out |
+//! | [`steps`] | filters and plugins on both sides of the log |
 //! | [`streams`] | events to clients that connect to us |
 //! | `tools` | events as calls of tools, of a process and over HTTP |
 //! | [`travel`] | stored events again, and the story that tells of them |
@@ -44,6 +45,7 @@ mod mcp;
 mod questions;
 mod rotation;
 mod sockets;
+mod steps;
 mod streams;
 mod support;
 mod tls;

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
@@ -84,6 +85,13 @@ pub trait EgressDriver: Send + Sync + 'static {
     /// Makes one attempt, within the driver's own time-out. `Delivered` is returned only when the destination has the
     /// event as durably as it ever promises. The future may be dropped at any await; the attempt then counts as not made.
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Outcome>;
+
+    /// What `deliver` sends as its body for an event, without sending anything: pure, but for secrets that stand in it. `None`
+    /// where a driver has no body of its own to show.
+    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Option<Bytes> {
+        let _ = (envelope, secrets);
+        None
+    }
 
     /// Asks whether the destination could be delivered to now, without delivering anything.
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>>;

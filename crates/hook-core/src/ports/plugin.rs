@@ -1,6 +1,7 @@
 //! Small, pure steps between verification and routing, and between the log and a destination.
 
 use crate::{
+    envelope::Meta,
     names::{EventType, SourceName},
     payload::Payload,
 };
@@ -12,8 +13,9 @@ pub struct Draft {
     pub source: SourceName,
     /// What happened.
     pub event_type: EventType,
-    /// Marks, in the order in which they were set.
-    pub flags: Vec<String>,
+    /// What is known beside. A plugin adds to `flags`, in the order in which they are set; whatever else it changes here is
+    /// not taken over.
+    pub meta: Meta,
     /// The body.
     pub payload: Payload,
 }
@@ -23,6 +25,12 @@ pub struct Draft {
 pub enum Verdict {
     /// It goes on, changed or not.
     Keep,
+    /// It is left out on purpose: at ingress it is answered as one that no route takes, at a destination it is counted and is
+    /// no dead letter.
+    Drop {
+        /// Names the rule, never the payload.
+        reason: String,
+    },
     /// It is refused: at ingress with 422, at a destination as a dead letter of that destination.
     Refuse {
         /// Names the rule that failed, never the payload.

@@ -52,6 +52,7 @@ pub static ALL: &[&Code] = &[
     &UNKNOWN_SOURCE,
     &ADAPTER_LOOP,
     &NO_ADDRESS,
+    &EXPRESSION,
     &CONTRACT_UNREADABLE,
     &ENVIRONMENT_MISSING,
     &ENVIRONMENT_VALUE,
@@ -68,6 +69,7 @@ pub static ALL: &[&Code] = &[
     &OTHER_LOG,
     &UPSTREAM_NOT_OPENED,
     &TLS_FILE,
+    &TEST_FILE,
 ];
 
 /// The contract cannot be read.
@@ -268,6 +270,18 @@ pub static TLS_FILE: Code = Code {
             read. The key must be that of the first certificate in its file. A relative path begins at the working directory. \
             Files that change later are taken when they are right; until then those before stay in use, and `/ready` says why. \
             `hook infra certs gen` makes certificates for tests.",
+    wrong: "",
+    right: "",
+};
+
+/// The tests of a contract cannot be read.
+pub static TEST_FILE: Code = Code {
+    id: "HOOK0230",
+    title: "The tests of a contract cannot be read",
+    is_security_critical: false,
+    about: "`hook config test` reads its cases from `contract.test.toml` beside the contract, or from the file that `--file` \
+            names. It is not there, or it is not as `schemas/contract-test.schema.json` says: a key that nobody knows would be \
+            an expectation that nobody checks.",
     wrong: "",
     right: "",
 };

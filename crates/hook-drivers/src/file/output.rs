@@ -10,10 +10,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
-    envelope::Layout,
+    envelope::{Envelope, Layout},
     outcome::{FailureClass, Outcome},
     ports::egress::{CheckError, Delivery, EgressDriver},
     secret::Secrets,
@@ -77,6 +78,10 @@ impl EgressDriver for FileOutput {
         let mut line = delivery.envelope.to_json(Layout::OneLine);
         line.push(b'\n');
         Box::pin(self.append(line))
+    }
+
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        Some(envelope.to_json(Layout::OneLine).into())
     }
 
     fn check<'a>(&'a self, _secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -142,6 +142,10 @@ impl EgressDriver for HttpOutput {
         })
     }
 
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        self.lay_out(envelope, None).ok().map(|(_, body)| body)
+    }
+
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
         Box::pin(async move {
             for name in [&self.token_env, &self.signing_secret_env].into_iter().flatten() {
@@ -157,7 +161,7 @@ impl EgressDriver for HttpOutput {
 impl HttpOutput {
     fn request(&self, envelope: &Envelope, secrets: &Secrets, now: Timestamp) -> Result<(HeaderMap, Bytes), Outcome> {
         let traceparent = envelope.header.meta.trace_id.as_ref().map(headers::traceparent);
-        let (content_type, body) = self.render(envelope, traceparent.as_deref())?;
+        let (content_type, body) = self.lay_out(envelope, traceparent.as_deref())?;
         let id = envelope.webhook_id();
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -177,7 +181,7 @@ impl HttpOutput {
         Ok((headers, body))
     }
 
-    fn render(&self, envelope: &Envelope, traceparent: Option<&str>) -> Result<(&'static str, Bytes), Outcome> {
+    fn lay_out(&self, envelope: &Envelope, traceparent: Option<&str>) -> Result<(&'static str, Bytes), Outcome> {
         Ok(match self.body {
             BodyFormat::Envelope => ("application/json", envelope.to_json(Layout::Verbatim).into()),
             BodyFormat::Payload => ("application/json", envelope.payload.bytes().clone()),

@@ -81,6 +81,10 @@ impl EgressDriver for OpenClawOutput {
         })
     }
 
+    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Option<Bytes> {
+        Some(self.endpoint.render(envelope, &secrets.get(&self.token_env)?))
+    }
+
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
         Box::pin(async move {
             if secrets.get(&self.token_env).is_none() {

@@ -44,8 +44,9 @@ impl Kind for AddMetaFlag {
 
 impl Plugin for AddMetaFlag {
     fn apply(&self, draft: &mut Draft) -> Verdict {
-        if !draft.flags.contains(&self.flag) {
-            draft.flags.push(self.flag.clone());
+        let flags = &mut draft.meta.flags;
+        if !flags.contains(&self.flag) {
+            flags.push(self.flag.clone());
         }
         Verdict::Keep
     }

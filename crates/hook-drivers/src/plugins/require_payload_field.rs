@@ -9,6 +9,8 @@ use hook_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pointer;
+
 /// The settings of `require_payload_field`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
@@ -28,27 +30,11 @@ impl Kind for RequirePayloadField {
     type Driver = dyn Plugin;
 
     fn build(Settings { pointer }: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
-        match check(&pointer) {
-            Some(message) => {
-                let help = "write a JSON pointer such as `/issue/number`; inside a name, `~0` is `~` and `~1` is `/`";
-                Err(vec![Fault::at("/pointer", message, help)])
-            }
+        match pointer::check(&pointer) {
+            Some(message) => Err(vec![Fault::at("/pointer", message, pointer::HELP)]),
             None => Ok(Arc::new(Self { pointer })),
         }
     }
-}
-
-/// What is wrong with a pointer to a field (RFC 6901, section 3).
-fn check(pointer: &str) -> Option<&'static str> {
-    if pointer.is_empty() {
-        return Some("an empty pointer is the whole payload, which is never missing");
-    }
-    if !pointer.starts_with('/') {
-        return Some("a JSON pointer begins with `/`");
-    }
-    let is_escape = |after: &str| after.starts_with(['0', '1']);
-    let are_escapes = pointer.split('~').skip(1).all(is_escape);
-    (!are_escapes).then_some("in a JSON pointer, `~` is followed by `0` or `1`")
 }
 
 impl Plugin for RequirePayloadField {

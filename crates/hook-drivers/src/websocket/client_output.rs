@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
-    envelope::Layout,
+    envelope::{Envelope, Layout},
     names::EnvName,
     outcome::{Failure, FailureClass, Outcome},
     ports::egress::{CheckError, Delivery, EgressDriver, Host},
@@ -159,6 +159,10 @@ impl EgressDriver for WebSocketClientOutput {
                 Err(outcome) => outcome,
             }
         })
+    }
+
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        Some(envelope.to_json(Layout::Verbatim).into())
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

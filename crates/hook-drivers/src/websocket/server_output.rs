@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
+    envelope::{Envelope, Layout},
     event::RequestId,
     names::EnvName,
     outcome::Outcome,
@@ -178,6 +179,10 @@ impl EgressDriver for WebSocketServerOutput {
                 _ => Outcome::delivered(format!("handed to {clients} clients")),
             })
         })
+    }
+
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        Some(envelope.to_json(Layout::Verbatim).into())
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
+    envelope::Envelope,
     names::TopicName,
     outcome::{FailureClass, Outcome},
     ports::egress::{CheckError, Delivery, EgressDriver},
@@ -117,6 +119,10 @@ impl EgressDriver for KafkaOutput {
             let record = Outgoing::of(delivery.envelope, self.key_mode, self.format);
             sender.send(self.topic.as_str(), &record).await
         })
+    }
+
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        Some(Outgoing::of(envelope, self.key_mode, self.format).value.into())
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

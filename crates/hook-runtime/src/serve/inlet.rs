@@ -1,37 +1,27 @@
 //! The inlet: the one way from an adapter into the log, step by step.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use hook_contract::plan::{Plan, ServeRoute};
+use hook_contract::plan::Plan;
 use hook_core::{
     BoxFuture,
     clock::SharedClock,
-    envelope::{DeadLetterHeader, Envelope, EventHeader, Meta},
-    event::{EventId, RawEvent, RequestId, Stated, TraceId, VerifiedEvent},
+    envelope::{DeadLetterHeader, Envelope, EventHeader},
+    event::{EventId, RawEvent, RequestId, TraceId},
     journal::Step,
-    names::{AdapterId, EventType, SourceName, TopicName},
-    payload::Payload,
+    names::{AdapterId, SourceName, TopicName},
     ports::{
         ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind, Stored},
-        log::{Append, Appended, DedupKey, Log, LogError, NewRecord},
-        plugin::{Draft, Plugin, Verdict},
-        verifier::{Claim, DeliveryId, Refusal, SourceVerifier},
+        log::{Append, Appended, Log, LogError, NewRecord},
     },
     secret::Secrets,
 };
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
     cooldown::{Cooldown, Entry},
-    dedup,
+    gate::{Admission, Admitted, Gate, refused},
     notice::Notices,
     poison,
     source::Source,
@@ -44,21 +34,13 @@ use crate::{
 /// How long a sender is asked to wait where the log cannot take its event.
 const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(5);
 
-/// Ordering keys and delivery ids of senders are kept as they are up to this length, in bytes.
-const LONGEST_KEY: usize = 256;
-
 /// The role `serve`, shared by all of its adapters.
 pub(crate) struct Serve {
-    sources: BTreeMap<SourceName, Source>,
-    /// The adapters that alone may bring events of a source: those that name it, where nothing else says who sent them.
-    reserved: HashMap<SourceName, Vec<AdapterId>>,
-    routes: Vec<ServeRoute>,
+    gate: Gate,
     dead_letters: TopicName,
-    plugins: HashMap<AdapterId, Vec<Arc<dyn Plugin>>>,
     log: Arc<dyn Log>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
-    secrets: Secrets,
     clock: SharedClock,
     notices: Notices,
     /// Of events that the log did not take: a full disk is met by all of them at once.
@@ -74,18 +56,12 @@ impl Serve {
         secrets: Secrets,
         clock: SharedClock,
     ) -> Self {
-        let sources = plan.sources.iter().map(|(name, plan)| (name.clone(), Source::new(plan.clone()))).collect();
-        let plugins = plan.serve.adapters.iter().map(|adapter| (adapter.id.clone(), adapter.plugins.clone())).collect();
         Self {
-            sources,
-            reserved: reserved(plan),
-            routes: plan.serve.routes.clone(),
+            gate: Gate::new(plan, secrets, clock.clone()),
             dead_letters: plan.dead_letters.clone(),
-            plugins,
             log,
             journal,
             metrics,
-            secrets,
             clock,
             notices: Notices::default(),
             not_stored: Notices::default(),
@@ -95,23 +71,25 @@ impl Serve {
     async fn take(&self, event: RawEvent) -> Result<Accepted, Rejection> {
         let began = Instant::now();
         let (request_id, adapter, peer) = (event.request_id, event.adapter.clone(), event.peer);
-        let source = self.sources.get(&event.source).filter(|source| self.takes_from(&adapter, &source.plan.name));
-        let Some(source) = source else {
-            let refused = refused(RejectionKind::NotFound, "unknown_source", "there is no such source");
-            return Err(self.reject(
-                Sender::Unverified,
-                Request { adapter: &adapter, source: Some(&event.source), request_id, peer },
-                refused,
-            ));
-        };
+        let source = self.gate.source(&adapter, &event.source).map_err(|refused| {
+            let request = Request { adapter: &adapter, source: Some(&event.source), request_id, peer };
+            self.reject(Sender::Unverified, request, refused)
+        })?;
         self.metrics.ingress_event(&adapter, &event.source);
         let name = event.source.clone();
         let request = Request { adapter: &adapter, source: Some(&name), request_id, peer };
         let reject = |sender, refused| self.reject(sender, request, refused);
 
-        let verified = self.verify(source, event).map_err(|refused| reject(Sender::Unverified, refused))?;
-        let event = self.admit(source, &verified).map_err(|refused| reject(Sender::Verified, refused))?;
-        let topics = self.topics(&event.header);
+        let verified = self.gate.verify(source, event).map_err(|refused| reject(Sender::Unverified, refused))?;
+        if let Some(slot) = verified.verified().slot {
+            self.metrics.secret_used(&name, slot);
+        }
+        let admission = within_rate(source).and_then(|()| self.gate.admit(source, &verified));
+        let event = match admission.map_err(|refused| reject(Sender::Verified, refused))? {
+            Admission::Admitted(event) => *event,
+            Admission::Dropped { reason } => return Ok(self.leave_out(&adapter, request_id, &name, reason)),
+        };
+        let topics = self.gate.topics(&event.header);
         if topics.is_empty() {
             return Ok(self.leave(&adapter, request_id, event.header));
         }
@@ -126,74 +104,18 @@ impl Serve {
         Ok(accepted)
     }
 
-    /// Whether an adapter may bring events of a source.
-    fn takes_from(&self, adapter: &AdapterId, source: &SourceName) -> bool {
-        self.reserved.get(source).is_none_or(|adapters| adapters.contains(adapter))
-    }
-
-    /// Raw bytes first: nothing is parsed before this has passed.
-    fn verify(&self, source: &Source, event: RawEvent) -> Result<VerifiedEvent, Refused> {
-        let secrets = source.secrets(&self.secrets);
-        if secrets.is_empty() && source.plan.verifier.needs_secret() {
-            return Err(unauthorized(Refusal::NoSecret));
-        }
-        let now = self.clock.now();
-        let verified = event.verify(&*source.plan.verifier, &secrets, now);
-        let verified = verified.map_err(|(_, refusal)| unauthorized(refusal))?;
-        if let Some(slot) = verified.verified().slot {
-            self.metrics.secret_used(&source.plan.name, slot);
-        }
-        Ok(verified)
-    }
-
-    /// Rate, shape and plugins: what comes out is an event that may be stored.
-    fn admit(&self, source: &Source, event: &VerifiedEvent) -> Result<Admitted, Refused> {
-        source.admit().map_err(|wait| Refused {
-            retry_after: Some(wait),
-            ..refused(RejectionKind::TooManyRequests, "rate_limited", "the source is over its rate limit")
-        })?;
-        let raw = event.raw();
-        let payload = Payload::parse(raw.body.clone())
-            .map_err(|error| refused(RejectionKind::Malformed, "malformed_body", error.to_string()))?;
-        let mut claim = source.describe(event, &payload);
-        if let Some(stated) = &raw.stated {
-            claim = over(stated, claim, &*source.plan.verifier);
-        }
-        let draft = Draft {
-            source: raw.source.clone(),
-            event_type: claim.event_type.clone().unwrap_or_else(EventType::unknown),
-            flags: Vec::new(),
-            payload,
-        };
-        let draft = self.run_plugins(&raw.adapter, draft)?;
-        Ok(Admitted::new(source, raw, &claim, draft))
-    }
-
-    fn run_plugins(&self, adapter: &AdapterId, mut draft: Draft) -> Result<Draft, Refused> {
-        for plugin in self.plugins.get(adapter).into_iter().flatten() {
-            if let Verdict::Refuse { reason } = plugin.apply(&mut draft) {
-                return Err(refused(RejectionKind::Unprocessable, "refused_by_plugin", reason));
-            }
-        }
-        Ok(draft)
-    }
-
-    /// The distinct topics of every route that takes the event.
-    fn topics(&self, header: &EventHeader) -> Vec<TopicName> {
-        let mut topics = Vec::new();
-        for route in &self.routes {
-            let takes = route.source_match.matches(header.source.as_str())
-                && route.event_type_pattern.matches(header.event_type.as_str());
-            let topic = takes.then(|| route.target.topic_for(&header.source)).flatten();
-            topics.extend(topic.filter(|topic| !topics.contains(topic)));
-        }
-        topics
-    }
-
     /// An error would make the sender switch its hook off, so that what no route takes is answered kindly.
     fn leave(&self, adapter: &AdapterId, request_id: RequestId, header: EventHeader) -> Accepted {
         self.metrics.not_routed(adapter, &header.source);
         let step = Step::NotRouted { source: header.source, event_type: header.event_type };
+        self.journal.note_request(Sender::Verified, request_id, None, step);
+        Accepted::NotRouted(request_id)
+    }
+
+    /// What a plugin leaves out is answered like what no route takes: the sender can do nothing about it.
+    fn leave_out(&self, adapter: &AdapterId, request_id: RequestId, source: &SourceName, reason: String) -> Accepted {
+        self.metrics.ingress_filtered(adapter, source);
+        let step = Step::Dropped { destination: format!("serve/{adapter}"), reason };
         self.journal.note_request(Sender::Verified, request_id, None, step);
         Accepted::NotRouted(request_id)
     }
@@ -323,8 +245,7 @@ struct Request<'a> {
 
 impl Inlet for Serve {
     fn source(&self, adapter: &AdapterId, name: &str) -> Option<SourceName> {
-        let (name, _) = self.sources.get_key_value(name)?;
-        self.takes_from(adapter, name).then(|| name.clone())
+        self.gate.known(adapter, name)
     }
 
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>> {
@@ -341,102 +262,11 @@ impl Inlet for Serve {
     }
 }
 
-/// The sources without a verifier that adapters name: what such an adapter brings is vouched for by where it fetches it, and
-/// nothing vouches for what somebody posts under the same name.
-fn reserved(plan: &Plan) -> HashMap<SourceName, Vec<AdapterId>> {
-    let mut reserved: HashMap<SourceName, Vec<AdapterId>> = HashMap::new();
-    for adapter in &plan.serve.adapters {
-        for source in adapter.driver.sources() {
-            if plan.sources.get(&source).is_some_and(|source| !source.verifier.needs_secret()) {
-                reserved.entry(source).or_default().push(adapter.id.clone());
-            }
-        }
-    }
-    reserved
-}
-
-/// What the adapter knows comes before what the source says, unless a secret vouches for that: whoever hands on a signed event
-/// cannot make another of it, by a type or by a name.
-fn over(stated: &Stated, claim: Claim, verifier: &dyn SourceVerifier) -> Claim {
-    let is_signed = stated.is_sender_proven && verifier.signs_delivery_id();
-    let delivery_id = stated.delivery_id.clone().map(|value| DeliveryId { value, is_signed });
-    let stated =
-        Claim { event_type: stated.event_type.clone(), delivery_id, ordering_key: stated.ordering_key.clone() };
-    let (first, second) = if verifier.needs_secret() { (claim, stated) } else { (stated, claim) };
-    Claim {
-        event_type: first.event_type.or(second.event_type),
-        delivery_id: first.delivery_id.or(second.delivery_id),
-        ordering_key: first.ordering_key.or(second.ordering_key),
-    }
-}
-
-/// An event that may be stored.
-struct Admitted {
-    header: EventHeader,
-    payload: Payload,
-    dedup: Vec<DedupKey>,
-    /// The key of its records where it has no order to keep: copies of it share a partition.
-    record_key: Bytes,
-}
-
-impl Admitted {
-    fn new(source: &Source, raw: &RawEvent, claim: &Claim, draft: Draft) -> Self {
-        let body_digest: [u8; 32] = Sha256::digest(&raw.body).into();
-        let traceparent = raw.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let meta = Meta {
-            trace_id: traceparent.and_then(TraceId::from_traceparent),
-            ingress_adapter: Some(raw.adapter.clone()),
-            route_key: claim.ordering_key.as_ref().map(|key| format!("{}:{}", raw.source, bounded(key))),
-            flags: draft.flags,
-            delivery_id: claim.delivery_id.as_ref().map(|id| bounded(&id.value)),
-            body_sha256: Some(hex(&body_digest)),
-            sent_at: source.plan.verifier.sent_at(&raw.headers, &draft.payload),
-            replay: None,
-        };
-        let header = EventHeader {
-            id: EventId::generate(),
-            source: draft.source,
-            event_type: draft.event_type,
-            received_at: raw.received_at,
-            meta,
-        };
-        let delivery = dedup::Delivery {
-            id: claim.delivery_id.as_ref(),
-            ids_are_signed: source.plan.verifier.signs_delivery_id(),
-            anybody_names_it: raw.stated.as_ref().is_some_and(|stated| {
-                stated.delivery_id.is_some() && !stated.is_sender_proven && !source.plan.verifier.needs_secret()
-            }),
-            body_digest: &body_digest,
-            received_at: raw.received_at,
-        };
-        let dedup = dedup::keys(&source.plan.dedup, &header.source, &delivery);
-        let id = delivery.id.filter(|id| dedup::copies_share_their_id(&source.plan.dedup, id));
-        let shared = if id.is_some() { &header.meta.delivery_id } else { &header.meta.body_sha256 };
-        let record_key = format!("{}:{}", header.source, shared.as_deref().unwrap_or_default());
-        Self { header, payload: draft.payload, dedup, record_key: record_key.into() }
-    }
-}
-
-/// A sender chooses how long its keys are, and we keep them in memory: a long one is known by its digest.
-fn bounded(text: &str) -> String {
-    match text.len() <= LONGEST_KEY {
-        true => text.to_owned(),
-        false => format!("sha256-{}", hex(&Sha256::digest(text))),
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    digits.map(char::from).collect()
-}
-
-fn refused(kind: RejectionKind, code: &'static str, message: impl Into<String>) -> Refused {
-    Refused { kind, code, message: message.into(), retry_after: None }
-}
-
-fn unauthorized(refusal: Refusal) -> Refused {
-    refused(RejectionKind::Unauthorized, refusal.code(), refusal.to_string())
+fn within_rate(source: &Source) -> Result<(), Refused> {
+    source.admit().map_err(|wait| Refused {
+        retry_after: Some(wait),
+        ..refused(RejectionKind::TooManyRequests, "rate_limited", "the source is over its rate limit")
+    })
 }
 
 fn not_stored(error: &LogError) -> Refused {

@@ -2,10 +2,12 @@
 
 mod cooldown;
 mod dedup;
+mod gate;
 mod inlet;
 mod notice;
 mod poison;
 mod source;
 
 pub use dedup::copy_keys;
+pub(crate) use gate::{Admission, Gate};
 pub(crate) use inlet::Serve;

@@ -41,7 +41,7 @@ pub(crate) fn copies(poison: &Poison, now: Timestamp) -> DedupKey {
 
 /// The dead letter. What reads dead letters finds an envelope in it: its payload holds the message.
 pub(crate) fn letter(poison: &Poison, now: Timestamp, keeping: Keeping) -> DeadLetter {
-    let body_sha256 = poison.value.as_ref().map(|value| super::inlet::hex(&Sha256::digest(value)));
+    let body_sha256 = poison.value.as_ref().map(|value| super::gate::hex(&Sha256::digest(value)));
     DeadLetter {
         header: DeadLetterHeader {
             failed_at: now,

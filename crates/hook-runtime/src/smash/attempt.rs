@@ -37,7 +37,7 @@ pub(crate) enum Done {
     Skipped { key: LaneKey, position: Position, reason: String, was_probe: bool },
     /// The event cannot be read. It is not done: what is damaged may be mended.
     Unreadable { key: LaneKey, head: Box<Head>, reason: String, was_probe: bool },
-    /// A plugin refused the event, for this destination.
+    /// A plugin keeps the event from this destination.
     Refused(Box<Refused>),
     /// The event's dead letter is durable.
     DeadLettered(Box<DeadLettered>),
@@ -54,12 +54,21 @@ pub(crate) struct DeadLettered {
     pub(crate) error: String,
 }
 
-/// An event that a plugin refused.
+/// Why a plugin keeps an event from a destination.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is not as it has to be.
+    Refused(String),
+    /// It is left out on purpose.
+    Dropped(String),
+}
+
+/// An event that a plugin keeps from the destination.
 pub(crate) struct Refused {
     pub(crate) key: LaneKey,
     pub(crate) head: Head,
     pub(crate) event: Envelope,
-    pub(crate) reason: String,
+    pub(crate) unfit: Unfit,
     pub(crate) was_probe: bool,
 }
 
@@ -86,7 +95,7 @@ pub(crate) async fn attempt(shared: Arc<Shared>, key: LaneKey, mut head: Head, w
     };
     let prepared = match prepare(&shared.adapter.plugins, &event) {
         Ok(prepared) => prepared,
-        Err(reason) => return Done::Refused(Box::new(Refused { key, head, event, reason, was_probe })),
+        Err(unfit) => return Done::Refused(Box::new(Refused { key, head, event, unfit, was_probe })),
     };
     let began = Instant::now();
     head.history.first_attempt.get_or_insert(began);
@@ -137,23 +146,25 @@ pub(crate) async fn abandon(shared: Arc<Shared>, positions: Vec<Position>) -> Do
 }
 
 /// Runs the destination's plugins. `None` where there are none: the event goes out as it is.
-pub(super) fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<Option<Envelope>, String> {
+pub(crate) fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<Option<Envelope>, Unfit> {
     if plugins.is_empty() {
         return Ok(None);
     }
     let mut draft = Draft {
         source: event.header.source.clone(),
         event_type: event.header.event_type.clone(),
-        flags: event.header.meta.flags.clone(),
+        meta: event.header.meta.clone(),
         payload: event.payload.clone(),
     };
     for plugin in plugins {
-        if let Verdict::Refuse { reason } = plugin.apply(&mut draft) {
-            return Err(reason);
+        match plugin.apply(&mut draft) {
+            Verdict::Keep => {}
+            Verdict::Drop { reason } => return Err(Unfit::Dropped(reason)),
+            Verdict::Refuse { reason } => return Err(Unfit::Refused(reason)),
         }
     }
     let mut changed = event.clone();
-    (changed.header.event_type, changed.header.meta.flags) = (draft.event_type, draft.flags);
+    (changed.header.event_type, changed.header.meta.flags) = (draft.event_type, draft.meta.flags);
     changed.payload = draft.payload;
     Ok(Some(changed))
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use hook_contract::plan::{GiveUp, RetryPlan};
+use hook_contract::plan::{GiveUp, RetryPlan, Taking};
 use hook_core::{
     BoxFuture, Timestamp,
-    envelope::{Envelope, EventHeader, REFUSED_BY_PLUGIN},
+    envelope::{Envelope, REFUSED_BY_PLUGIN},
     event::{EventId, TraceId},
     journal::Step,
     outcome::{Failure, FailureClass, Outcome},
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    attempt::{self, Attempted, DeadLettered, Done, Refused, Why},
+    attempt::{self, Attempted, DeadLettered, Done, Refused, Unfit, Why},
     breaker::{Breaker, Failed},
     lanes::{EventKey, Head, LaneKey, Lanes},
     retry::{self, Decision},
@@ -281,7 +281,7 @@ impl Worker {
                     continue;
                 }
             };
-            if !self.takes(&event.header) {
+            if !self.takes(&event) {
                 self.done.push(record.position);
             } else if self.is_abandoned() && self.lanes.events() > 0 {
                 self.note_dropped(event.header.id, SHUT_TOO_LONG);
@@ -299,11 +299,15 @@ impl Worker {
     }
 
     /// Whether an event is for this destination: by its route, or because it was sent here again.
-    fn takes(&self, header: &EventHeader) -> bool {
-        match header.addressees() {
-            Some(to) => to.contains(&self.shared.name),
-            None => self.shared.route.takes(&header.source, header.event_type.as_str()),
+    fn takes(&self, event: &Envelope) -> bool {
+        if let Some(to) = event.header.addressees() {
+            return to.contains(&self.shared.name);
         }
+        let taking = self.shared.route.look(event);
+        if taking == Taking::Unanswered {
+            self.shared.metrics.filter_unanswered(&self.shared.name);
+        }
+        taking == Taking::Taken
     }
 
     /// Takes whatever else has finished, so that it shares one commit.
@@ -328,10 +332,18 @@ impl Worker {
                 self.put_back(key, *head, Instant::now() + self.retry.cap);
             }
             Done::Refused(refused) => {
-                let Refused { key, head, event, reason, was_probe } = *refused;
+                let Refused { key, head, event, unfit, was_probe } = *refused;
                 self.is_probing &= !was_probe;
-                let why = Why { class: None, error: format!("{REFUSED_BY_PLUGIN}{reason}") };
-                self.give_up(key, head, event, why);
+                match unfit {
+                    Unfit::Refused(reason) => {
+                        let why = Why { class: None, error: format!("{REFUSED_BY_PLUGIN}{reason}") };
+                        self.give_up(key, head, event, why);
+                    }
+                    Unfit::Dropped(reason) => {
+                        self.note_filtered(event.header.id, reason);
+                        self.finish(key, head.position);
+                    }
+                }
             }
             Done::DeadLettered(letter) => self.on_dead_lettered(*letter),
             Done::Abandoned(events) => self.on_abandoned(events),
@@ -543,6 +555,12 @@ impl Worker {
         self.shared.metrics.dropped(&self.shared.name);
         let step = Step::Dropped { destination: self.shared.name.clone(), reason: reason.to_owned() };
         self.shared.journal.note(event_id, step);
+    }
+
+    /// A plugin left it out on purpose: that is no loss, and nothing to mend.
+    fn note_filtered(&self, event_id: EventId, reason: String) {
+        self.shared.metrics.filtered(&self.shared.name);
+        self.shared.journal.note(event_id, Step::Dropped { destination: self.shared.name.clone(), reason });
     }
 
     fn finish(&mut self, key: LaneKey, position: Position) {

@@ -81,7 +81,7 @@ impl Ours {
         let Ok(event) = Envelope::from_record(record) else { return Vec::new() };
         let taking = routes.filter(|(name, route)| match event.header.addressees() {
             Some(to) => to.iter().any(|to| **to == **name),
-            None => route.takes(&event.header.source, event.header.event_type.as_str()),
+            None => route.takes(&event),
         });
         let kept = |(destination, _): &(Arc<str>, SmashRoute)| {
             // What a plugin refuses was never delivered.
@@ -243,7 +243,7 @@ mod tests {
             if draft.event_type.as_str() == "secret" {
                 return Verdict::Refuse { reason: "secret".into() };
             }
-            draft.flags.push("seen".into());
+            draft.meta.flags.push("seen".into());
             Verdict::Keep
         }
     }
@@ -257,7 +257,8 @@ mod tests {
         /// One route takes everything but `other` from two topics.
         fn new(is_ordered: bool) -> Self {
             let log = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
-            let all_but = ["a*", "b*", "secret"].map(|glob| EventFilter { source: None, event_type: Glob::new(glob) });
+            let all_but =
+                ["a*", "b*", "secret"].map(|glob| EventFilter::Pattern { source: None, event_type: Glob::new(glob) });
             let route = SmashRoute {
                 id: RouteId::new("route").unwrap(),
                 topics: TopicFilter { include: vec![Glob::new("webhooks.*")], unless_literal: Vec::new() },

@@ -60,9 +60,8 @@ impl Unrouted {
             return None;
         }
         let event = Envelope::from_record(record).ok()?;
-        let (source, event_type) = (&event.header.source, event.header.event_type.as_str());
         // What is sent to a destination again needs no route that takes it.
-        if event.header.addressees().is_some() || routes.any(|route| route.takes(source, event_type)) {
+        if event.header.addressees().is_some() || routes.any(|route| route.takes(&event)) {
             return None;
         }
         self.metrics.unrouted(topic);

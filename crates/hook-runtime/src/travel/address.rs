@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hook_contract::plan::{Plan, ServeRoute, SmashRoute};
 use hook_core::{
-    envelope::{DeadLetterHeader, EventHeader, UNROUTED},
+    envelope::{DeadLetterHeader, Envelope, EventHeader, UNROUTED},
     job::{DeadLetterClass, JobKind, Selection, Target},
     names::{AdapterId, Glob, TopicName},
     ports::log::{LogState, TopicFilter},
@@ -98,10 +98,10 @@ impl Addressing {
     }
 
     /// Where an event of a topic goes; `None` where nobody takes it.
-    pub(super) fn of_event(&self, topic: &TopicName, header: &EventHeader) -> Option<Addressed> {
+    pub(super) fn of_event(&self, topic: &TopicName, event: &Envelope) -> Option<Addressed> {
         match &self.target {
-            Target::Same => self.of_routes(topic.clone(), header),
-            Target::Destination(name) => self.of_destination(name, header, Some(topic)),
+            Target::Same => self.of_routes(topic.clone(), event),
+            Target::Destination(name) => self.of_destination(name, &event.header, Some(topic)),
             Target::Url(url) => {
                 Some(Addressed { topic: topic.clone(), to: Vec::new(), destinations: vec![url.shown()] })
             }
@@ -109,7 +109,7 @@ impl Addressing {
     }
 
     /// Where the event of a dead letter goes; `None` where the contract has no place for it.
-    pub(super) fn of_letter(&self, letter: &DeadLetterHeader) -> Option<Addressed> {
+    pub(super) fn of_letter(&self, letter: &DeadLetterHeader, event: &Envelope) -> Option<Addressed> {
         let class = letter.class();
         // It holds a message, which is no event of its sender.
         if class == DeadLetterClass::Unreadable {
@@ -117,9 +117,9 @@ impl Addressing {
         }
         match &self.target {
             Target::Same if class == DeadLetterClass::Unrouted => {
-                let taking = self.routes.iter().filter(|route| takes(route, &letter.event));
+                let taking = self.routes.iter().filter(|route| route.takes(event));
                 let mut topics = taking.filter_map(|route| self.topic_for(route, &letter.event, None));
-                topics.find_map(|topic| self.of_routes(topic, &letter.event))
+                topics.find_map(|topic| self.of_routes(topic, event))
             }
             Target::Same => self.of_destination(&letter.destination, &letter.event, None),
             Target::Destination(name) => self.of_destination(name, &letter.event, None),
@@ -130,8 +130,8 @@ impl Addressing {
     }
 
     /// To every destination whose route takes it from that topic.
-    fn of_routes(&self, topic: TopicName, header: &EventHeader) -> Option<Addressed> {
-        let taking = self.routes.iter().filter(|route| route.topics.matches(&topic) && takes(route, header));
+    fn of_routes(&self, topic: TopicName, event: &Envelope) -> Option<Addressed> {
+        let taking = self.routes.iter().filter(|route| route.topics.matches(&topic) && route.takes(event));
         let destinations: Vec<_> = taking.flat_map(names).collect();
         (!destinations.is_empty()).then_some(Addressed { topic, to: Vec::new(), destinations })
     }
@@ -155,10 +155,6 @@ impl Addressing {
         // What the relay reads it would bring to others as well.
         candidates.find(|topic| route.topics.matches(topic) && !self.relayed.contains(topic))
     }
-}
-
-fn takes(route: &SmashRoute, header: &EventHeader) -> bool {
-    route.takes(&header.source, header.event_type.as_str())
 }
 
 fn names(route: &SmashRoute) -> impl Iterator<Item = String> + '_ {

@@ -123,7 +123,7 @@ impl Reader {
         } else if event.header.meta.replay.is_some() {
             return None;
         }
-        let addressed = self.addressing.of_event(topic, &event.header);
+        let addressed = self.addressing.of_event(topic, &event);
         self.choose(event, addressed)
     }
 
@@ -133,8 +133,9 @@ impl Reader {
             self.tally.redriven_before += 1;
             return None;
         }
-        let addressed = self.addressing.of_letter(&letter.header);
-        self.choose(Envelope { header: letter.header.event, payload: letter.payload }, addressed)
+        let event = Envelope { header: letter.header.event.clone(), payload: letter.payload };
+        let addressed = self.addressing.of_letter(&letter.header, &event);
+        self.choose(event, addressed)
     }
 
     fn choose(&mut self, mut event: Envelope, addressed: Option<Addressed>) -> Option<Chosen> {

@@ -644,3 +644,22 @@ pub static NO_ADDRESS: Code = Code {
             bind = \"127.0.0.1:8080\"\n\n\
             [profiles.default]\nlabel = \"Sockets\"\nserve_adapters = [\"ws-in\"]\n",
 };
+
+/// An expression of a filter does not compile.
+pub static EXPRESSION: Code = Code {
+    id: "HOOK0150",
+    title: "An expression of a filter cannot be used",
+    is_security_critical: true,
+    about: "An entry of `event_filters` that begins with `cel:` is an expression in CEL, the Common Expression Language, over \
+            `source`, `type`, `payload` and `meta`. It is refused where it cannot be parsed, names a variable or function that \
+            there is not, can never be true or false, or is too large. The place is the part of the expression that is wrong. \
+            Without the filter its route would take other events than it says: the error stops the start in every mode.",
+    wrong: "[[smash.routes]]\nid = \"urgent\"\nsource_topic_pattern = \"webhooks.core\"\n\
+            event_filters = [\"cel:payload.priority = 1\"]\ndestinations = [{ adapter_id = \"file-out\" }]\n\n\
+            [[smash.egress_adapters]]\nid = \"file-out\"\ndriver = \"file_output\"\npath = \"events.jsonl\"\n\n\
+            [profiles.default]\nlabel = \"Urgent\"\nsmash_adapters = [\"file-out\"]\nsmash_routes = [\"urgent\"]\n",
+    right: "[[smash.routes]]\nid = \"urgent\"\nsource_topic_pattern = \"webhooks.core\"\n\
+            event_filters = [\"cel:payload.priority == 1\"]\ndestinations = [{ adapter_id = \"file-out\" }]\n\n\
+            [[smash.egress_adapters]]\nid = \"file-out\"\ndriver = \"file_output\"\npath = \"events.jsonl\"\n\n\
+            [profiles.default]\nlabel = \"Urgent\"\nsmash_adapters = [\"file-out\"]\nsmash_routes = [\"urgent\"]\n",
+};
