@@ -207,6 +207,9 @@ pub struct Tally {
     /// Selected, but no destination of the contract takes them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub without_destination: u64,
+    /// The expression of the selection has no answer for them, such as one about a field that is not there.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unanswered: u64,
     /// Dead letters that were redriven before.
     #[serde(default, skip_serializing_if = "is_none")]
     pub redriven_before: u64,
@@ -223,6 +226,7 @@ impl Tally {
         self.known += more.known;
         self.refused += more.refused;
         self.without_destination += more.without_destination;
+        self.unanswered += more.unanswered;
         self.redriven_before += more.redriven_before;
     }
 }

@@ -275,6 +275,27 @@ async fn a_selection_is_by_id_type_and_time() {
 }
 
 #[tokio::test]
+async fn an_expression_selects_and_what_it_has_no_answer_for_is_left_alone() {
+    let case = Case::new();
+    case.event("github", "push").await;
+    case.letter("push", "core/one", None, "503").await;
+    let only = |text: &str| Selection { condition: Some(text.into()), ..Selection::default() };
+    let count = async |kind, text: &str| {
+        let count = case.count(kind, &only(text), &Target::Same).await;
+        (count.events, count.passed_over.unanswered)
+    };
+    for kind in [JobKind::Replay, JobKind::Redrive] {
+        assert_eq!(count(kind, "payload.n == 1 && type == 'push'").await, (1, 0));
+        assert_eq!(count(kind, "payload.n > 1").await, (0, 0));
+        assert_eq!(count(kind, "payload.nothing == 1").await, (0, 1));
+    }
+    let wrong = travel::count(&case.ground, JobKind::Replay, &only("payload.n ="), &Target::Same).await;
+    assert!(wrong.unwrap_err().to_string().starts_with("--where: "));
+    assert_eq!(case.redrive(only("payload.n == 1")).await.sent, 1);
+    assert_eq!(case.redrive(Selection::default()).await.redriven_before, 1);
+}
+
+#[tokio::test]
 async fn another_destination_gets_what_its_route_would_not_take() {
     let case = Case::new();
     let id = case.event("github", "push").await;

@@ -44,7 +44,7 @@ pub enum Command {
     Events(events::Arguments),
     Explain(explain::Arguments),
     Dlq(dlq::Arguments),
-    Replay(replay::Arguments),
+    Replay(Box<replay::Arguments>),
     Cursors(cursors::Arguments),
     Log(log::Arguments),
     Infra(infra::Arguments),

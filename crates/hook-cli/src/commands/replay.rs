@@ -113,7 +113,10 @@ async fn replay(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         ..which.selection()
     };
     if selection == Selection::default() && !which.all {
-        return Err(fail(context, "say which events: their ids, or --since, --source, --type, --topic; or --all"));
+        return Err(fail(
+            context,
+            "say which events: their ids, or --since, --source, --type, --topic, --where; or --all",
+        ));
     }
     let command = command(arguments);
     let asked = Asked { kind: JobKind::Replay, selection, how, command };
@@ -143,6 +146,7 @@ fn command(arguments: &Arguments) -> String {
             ("--topic", topic.iter().cloned().collect()),
             ("--source", which.sources.clone()),
             ("--type", which.event_types.clone()),
+            ("--where", which.condition.iter().cloned().collect()),
             ("--to", how.to.iter().cloned().collect()),
             ("--to-url", how.shown_url().into_iter().collect()),
         ],

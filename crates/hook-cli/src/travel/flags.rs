@@ -18,6 +18,12 @@ pub struct Which {
     /// Only of types that match this pattern, such as `issues.*`; may be repeated
     #[arg(long = "type", value_name = "PATTERN")]
     pub event_types: Vec<String>,
+    /// Only where this expression (CEL) is true, such as `payload.action == "opened"`
+    ///
+    /// It sees `source`, `type`, `payload` and `meta`. An event for which it has no answer, as of a field that is not there, is left
+    /// alone, and counted.
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    pub condition: Option<String>,
     /// Everything that there is
     #[arg(long)]
     pub all: bool,
@@ -26,7 +32,8 @@ pub struct Which {
 impl Which {
     /// What of a selection is said here.
     pub fn selection(&self) -> Selection {
-        Selection { sources: self.sources.clone(), event_types: self.event_types.clone(), ..Selection::default() }
+        let Self { sources, event_types, condition, .. } = self.clone();
+        Selection { sources, event_types, condition, ..Selection::default() }
     }
 }
 

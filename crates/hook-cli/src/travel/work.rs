@@ -168,7 +168,8 @@ pub fn say_done(context: &Context, done: &Done) -> Result<(), Exit> {
 fn passed_over(tally: Tally) -> String {
     let part = |count: u64, what: &str| if count > 0 { format!("; {count} {what}") } else { String::new() };
     let without = part(tally.without_destination, "left alone: no destination of the contract takes them");
-    without + &part(tally.redriven_before, "left alone: redriven before (--again takes them too)")
+    let unanswered = part(tally.unanswered, "left alone: --where has no answer for them");
+    without + &unanswered + &part(tally.redriven_before, "left alone: redriven before (--again takes them too)")
 }
 
 /// Has a job done to its end, and shows how far it is.

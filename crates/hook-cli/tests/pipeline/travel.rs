@@ -52,6 +52,8 @@ fn a_selection_is_counted_and_sent_only_when_that_is_said() {
     let group = |group: &Value| (text(group, "/destination").to_owned(), group["events"].clone());
     let groups: Vec<_> = count["groups"].as_array().unwrap().iter().map(group).collect();
     assert_eq!(groups, [("core-to-all/file".to_owned(), 3.into()), ("core-to-all/service".to_owned(), 3.into())]);
+    let count = home.run("replay --where type==\"push\"||payload.issue.number==1 --dry-run --json").ok().json();
+    assert_eq!(count["events"], 2);
     let shown = home.run("replay --type issues.* --dry-run").ok().stdout;
     assert!(shown.contains("issues.opened") && shown.trim_start().starts_with("events"), "{shown}");
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use hook_contract::plan::Taking;
 use hook_core::{
     Timestamp,
     envelope::{DeadLetter, Envelope, Replay},
@@ -112,7 +113,14 @@ impl Reader {
 
     fn event(&mut self, record: &Record) -> Option<Chosen> {
         let topic = &record.position.topic;
-        let event = Envelope::from_record(record).ok().filter(|event| self.selector.takes_event(event))?;
+        let event = Envelope::from_record(record).ok()?;
+        if event.header.meta.replay.is_some() && !self.selector.names_events() {
+            return None;
+        }
+        let taking = self.selector.look_at_event(&event);
+        if !self.is_taken(taking) {
+            return None;
+        }
         if self.selector.names_events() {
             // What was replayed before stands in its topic more than once.
             let is_first = self.found.insert((event.header.id, topic.clone()));
@@ -120,15 +128,17 @@ impl Reader {
             if !is_first || is_ours {
                 return None;
             }
-        } else if event.header.meta.replay.is_some() {
-            return None;
         }
         let addressed = self.addressing.of_event(topic, &event);
         self.choose(event, addressed)
     }
 
     fn letter(&mut self, record: &Record) -> Option<Chosen> {
-        let letter = DeadLetter::from_record(record).ok().filter(|letter| self.selector.takes_letter(letter))?;
+        let letter = DeadLetter::from_record(record).ok()?;
+        let taking = self.selector.look_at_letter(&letter);
+        if !self.is_taken(taking) {
+            return None;
+        }
         if self.redriven.as_ref().is_some_and(|redriven| redriven.by(&letter, &record.position).is_some()) {
             self.tally.redriven_before += 1;
             return None;
@@ -136,6 +146,11 @@ impl Reader {
         let event = Envelope { header: letter.header.event.clone(), payload: letter.payload };
         let addressed = self.addressing.of_letter(&letter.header, &event);
         self.choose(event, addressed)
+    }
+
+    fn is_taken(&mut self, taking: Taking) -> bool {
+        self.tally.unanswered += u64::from(taking == Taking::Unanswered);
+        taking == Taking::Taken
     }
 
     fn choose(&mut self, mut event: Envelope, addressed: Option<Addressed>) -> Option<Chosen> {

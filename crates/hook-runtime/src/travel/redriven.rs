@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use hook_contract::plan::Taking;
 use hook_core::{
     envelope::DeadLetter,
     job::{JobEnd, JobKind, Target},
@@ -69,6 +70,6 @@ impl Done {
         };
         self.next.as_ref().is_none_or(is_behind)
             && self.reaches.as_ref().is_none_or(|reaches| reaches.contains(&letter.header.destination))
-            && self.selector.takes_letter(letter)
+            && self.selector.look_at_letter(letter) == Taking::Taken
     }
 }

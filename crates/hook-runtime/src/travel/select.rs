@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use hook_contract::plan::Taking;
 use hook_core::{
     Timestamp,
     envelope::{DeadLetter, Envelope, EventHeader},
@@ -9,6 +10,7 @@ use hook_core::{
     job::{DeadLetterClass, Selection},
     names::Glob,
 };
+use hook_expressions::cel::{EventView, Expression};
 
 use super::TravelError;
 
@@ -24,6 +26,7 @@ pub(super) struct Selector {
     destination: Option<Glob>,
     classes: Vec<DeadLetterClass>,
     error: Option<Glob>,
+    condition: Option<Expression>,
 }
 
 impl Selector {
@@ -35,6 +38,8 @@ impl Selector {
             let message = format!("nothing is both since {since} and until {until}: exchange the two");
             return Err(TravelError::Refused(message));
         }
+        let compiled = selection.condition.as_deref().map(Expression::compile).transpose();
+        let condition = compiled.map_err(|error| TravelError::Refused(format!("--where: {error}")))?;
         let globs = |patterns: &[String]| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
         Ok(Self {
             ids: ids.iter().copied().collect(),
@@ -46,6 +51,7 @@ impl Selector {
             destination: destination.as_deref().map(Glob::new),
             classes: classes.clone(),
             error: error.as_deref().map(Glob::new),
+            condition,
         })
     }
 
@@ -54,17 +60,32 @@ impl Selector {
         !self.ids.is_empty()
     }
 
-    pub(super) fn takes_event(&self, event: &Envelope) -> bool {
-        self.is_in_time(event.header.received_at) && self.takes(&event.header)
+    pub(super) fn look_at_event(&self, event: &Envelope) -> Taking {
+        match self.is_in_time(event.header.received_at) && self.takes(&event.header) {
+            true => self.answer(event.into()),
+            false => Taking::Left,
+        }
     }
 
-    pub(super) fn takes_letter(&self, letter: &DeadLetter) -> bool {
+    pub(super) fn look_at_letter(&self, letter: &DeadLetter) -> Taking {
         let header = &letter.header;
-        self.is_in_time(header.failed_at)
+        let is_taken = self.is_in_time(header.failed_at)
             && self.takes(&header.event)
             && self.destination.as_ref().is_none_or(|glob| glob.matches(&header.destination))
             && (self.classes.is_empty() || self.classes.contains(&header.class()))
-            && self.error.as_ref().is_none_or(|glob| glob.matches(&header.error))
+            && self.error.as_ref().is_none_or(|glob| glob.matches(&header.error));
+        let (source, event_type) = (header.event.source.as_str(), header.event.event_type.as_str());
+        let event = EventView { source, event_type, payload: &letter.payload, meta: &header.event.meta };
+        if is_taken { self.answer(event) } else { Taking::Left }
+    }
+
+    /// What the expression says, where there is one.
+    fn answer(&self, event: EventView<'_>) -> Taking {
+        match self.condition.as_ref().map(|condition| condition.matches(event)) {
+            None | Some(Ok(true)) => Taking::Taken,
+            Some(Ok(false)) => Taking::Left,
+            Some(Err(_)) => Taking::Unanswered,
+        }
     }
 
     fn is_in_time(&self, at: Timestamp) -> bool {

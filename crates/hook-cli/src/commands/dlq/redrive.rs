@@ -68,7 +68,7 @@ async fn redrive(context: &Context, flag: &Flag, arguments: &Arguments) -> Resul
     };
     if selection == Selection::default() && !which.all {
         let message = "say which dead letters: events' ids, or --error-class, --error, --destination, --older-than, \
-                       --newer-than, --source, --type; or --all";
+                       --newer-than, --source, --type, --where; or --all";
         return Err(fail(context, message));
     }
     let selection = Selection { again: *again, ..selection };
@@ -94,6 +94,7 @@ fn command(arguments: &Arguments) -> String {
             ("--older-than", age(older_than)),
             ("--source", which.sources.clone()),
             ("--type", which.event_types.clone()),
+            ("--where", which.condition.iter().cloned().collect()),
             ("--to", how.to.iter().cloned().collect()),
             ("--to-url", how.shown_url().into_iter().collect()),
         ],

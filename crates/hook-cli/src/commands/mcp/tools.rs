@@ -60,6 +60,8 @@ pub(super) struct ReplaySelection {
     source: Option<String>,
     /// Only of types that match this pattern, such as `issues.*`.
     event_type: Option<String>,
+    /// Only where this CEL expression over `source`, `type`, `payload` and `meta` is true.
+    condition: Option<String>,
     /// To this destination alone (`route/adapter`); otherwise to all that take them.
     to: Option<String>,
     /// At most so many a second, such as `50/s`.
@@ -85,6 +87,8 @@ pub(super) struct RedriveSelection {
     source: Option<String>,
     /// Only of types that match this pattern, such as `issues.*`.
     event_type: Option<String>,
+    /// Only where this CEL expression over `source`, `type`, `payload` and `meta` is true.
+    condition: Option<String>,
     /// At most so many a second, such as `50/s`.
     rate: Option<String>,
     /// `true` sends; otherwise it is only counted what would be sent. Count first, and send what the person has agreed to.
@@ -272,15 +276,32 @@ fn listed<const N: usize>(words: &[&str], flags: [(&str, &Option<String>); N], l
 }
 
 fn replay(which: &ReplaySelection) -> Vec<String> {
-    let ReplaySelection { since, until, source, event_type, to, rate, send } = which;
-    let flags =
-        [("since", since), ("until", until), ("source", source), ("type", event_type), ("to", to), ("rate", rate)];
+    let ReplaySelection { since, until, source, event_type, condition, to, rate, send } = which;
+    let flags = [
+        ("since", since),
+        ("until", until),
+        ("source", source),
+        ("type", event_type),
+        ("where", condition),
+        ("to", to),
+        ("rate", rate),
+    ];
     counted_or_sent(&["replay"], flags, *send)
 }
 
 fn redrive(which: &RedriveSelection) -> Vec<String> {
-    let RedriveSelection { error_class, error, destination, older_than, newer_than, source, event_type, rate, send } =
-        which;
+    let RedriveSelection {
+        error_class,
+        error,
+        destination,
+        older_than,
+        newer_than,
+        source,
+        event_type,
+        condition,
+        rate,
+        send,
+    } = which;
     let flags = [
         ("error-class", error_class),
         ("error", error),
@@ -289,6 +310,7 @@ fn redrive(which: &RedriveSelection) -> Vec<String> {
         ("newer-than", newer_than),
         ("source", source),
         ("type", event_type),
+        ("where", condition),
         ("rate", rate),
     ];
     counted_or_sent(&["dlq", "redrive"], flags, *send)
