@@ -58,9 +58,8 @@ pub(super) struct Session {
     pub(super) ping_every: Duration,
 }
 
-/// An event as a client sends it.
+/// An event as a client sends it. An envelope is one too, and its other keys are not looked at.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Frame<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
@@ -172,7 +171,7 @@ impl Session {
             let message = "too many frames from this address".to_owned();
             return Err(refuse(id, RejectionKind::TooManyRequests, "rate_limited", message, Some(wait)));
         }
-        let expected = "expected an object with `id`, `event_type` and `payload`, and nothing else";
+        let expected = "expected an object with `id`, `event_type` and `payload`";
         // A list of the three would be read as well.
         if !text.as_str().trim_ascii_start().starts_with('{') {
             return Err(malformed(None, expected.to_owned()));
