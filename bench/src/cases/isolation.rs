@@ -128,7 +128,7 @@ async fn send(arguments: &Arguments, address: SocketAddr) -> Result<HashMap<Stri
     let catalog = default_catalog();
     let scheme = catalog.verifier("github").ok_or("no verifier github")?;
     let verifier = scheme.build(serde_json::json!({})).map_err(|error| format!("{error:?}"))?.driver;
-    let client = sender::client()?;
+    let client = sender::client(None)?;
     let mut tick = tokio::time::interval(Duration::from_secs(1) / arguments.rate.max(1));
     let mut sending = tokio::task::JoinSet::new();
     for number in 0..arguments.events {
