@@ -52,6 +52,9 @@ pub struct Meta {
     /// Marks of plugins and the sanitizer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// How far the event is to be trusted; absent on events from before there was such a thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// What the sender calls this delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
@@ -72,6 +75,22 @@ impl Meta {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Who vouches for an event, and for what of it nobody does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trust {
+    /// The rule by which the sender proved itself: the name of the source's verifier, or `adapter` where the adapter knows who
+    /// sent it. Absent where nothing proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated_by: Option<String>,
+    /// Which of the source's secrets matched, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_slot: Option<usize>,
+    /// Where users' own text stands in the payload, as RFC 6901 pointers; the empty pointer is all of it. The sender vouches for
+    /// having passed it on, and nobody for what it says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_text: Vec<String>,
 }
 
 /// Marks an event that was taken from the log and sent again.
@@ -359,6 +378,11 @@ mod tests {
     fn a_record_gives_back_the_same_envelope() {
         let mut before = envelope("{\"a\":1}");
         before.header.meta.route_key = Some("github:a/b#1".into());
+        before.header.meta.trust = Some(Trust {
+            authenticated_by: Some("github".into()),
+            secret_slot: Some(0),
+            user_text: vec!["/issue/title".into()],
+        });
         let new = before.to_record(TopicName::new("webhooks.core").unwrap());
         assert_eq!(new.key.as_deref(), Some(b"github:a/b#1".as_slice()));
         let after = Envelope::from_record(&Record::of(new, 0, 3)).unwrap();

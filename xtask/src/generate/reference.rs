@@ -3,6 +3,7 @@
 use clap::{Arg, Command, Id};
 use hook_cli::environment::variables::{self, Variable};
 use hook_core::catalog::{Catalog, Entry};
+use hook_sanitize::{Class, Field, Table};
 use serde_json::Value;
 
 use super::MARK;
@@ -14,7 +15,48 @@ pub(super) fn files(catalog: &Catalog) -> Vec<(String, String)> {
         page("drivers", drivers(catalog)),
         page("commands", commands(hook_cli::command())),
         page("variables", variables(variables::ALL, catalog)),
+        page("flags", flags()),
     ]
+}
+
+/// The flags of the sanitizer, and what it shows of providers' events.
+fn flags() -> String {
+    let mut page = String::from(
+        "# Flags and fields of untrusted text\n\nWhat `serve` finds in the text of an event stands in `meta.flags` under these \
+         names. They never change, and no plugin sets one that begins with `text:`. What they promise is in\n\
+         [untrusted text](../guides/untrusted-text.md).\n\n| flag | the event |\n|---|---|\n",
+    );
+    for class in Class::ALL {
+        page += &format!("| `{}` | {} |\n", class.flag(), cell(class.about()));
+    }
+    page += "\n## What an agent is shown\n\nOf these events, an agent is shown these fields; the others stay in the log. What is \
+             longer than its limit is cut. Of any other event, it is shown all of the payload, up to 50000 characters.\n";
+    for (provider, families) in hook_sanitize::providers() {
+        page += &format!("\n### `{provider}`\n");
+        let mut last = String::new();
+        for family in families {
+            let Some(table) = hook_sanitize::table(provider, family) else { continue };
+            let rows = fields(table);
+            match rows == last {
+                true => page += &format!("\n`{family}`: the same.\n"),
+                false => {
+                    page += &format!(
+                        "\n`{family}`\n\n| field | pointer | written by users | limit |\n|---|---|---|---|\n{rows}"
+                    )
+                }
+            }
+            last = rows;
+        }
+    }
+    page
+}
+
+fn fields(table: &Table) -> String {
+    let row = |field: &Field| {
+        let is_user_text = if field.kind.is_user_text() { "yes" } else { "" };
+        format!("| {} | `{}` | {is_user_text} | {} |\n", field.name, field.pointer, field.kind.limit())
+    };
+    table.fields().iter().map(row).collect()
 }
 
 fn drivers(catalog: &Catalog) -> String {

@@ -108,7 +108,7 @@ mod tests {
     use bytes::Bytes;
     use hook_core::{
         Timestamp,
-        envelope::{DeadLetter, Envelope, Layout, Meta, Replay},
+        envelope::{DeadLetter, Envelope, Layout, Meta, Replay, Trust},
         event::{EventId, TraceId},
         names::{AdapterId, EventType, SourceName},
         payload::Payload,
@@ -127,6 +127,7 @@ mod tests {
             ingress_adapter: Some(AdapterId::new("http").unwrap()),
             route_key: Some("github:a/b".into()),
             flags: vec!["flag".into()],
+            trust: Some(Trust { user_text: vec![String::new()], ..Trust::default() }),
             delivery_id: Some("1".into()),
             body_sha256: Some("00".into()),
             sent_at: Some(Timestamp::UNIX_EPOCH),

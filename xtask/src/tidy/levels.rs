@@ -6,6 +6,7 @@ use crate::finding::Finding;
 /// The level of every crate. Crates of one level never depend on each other.
 const LEVELS: &[(&str, u8)] = &[
     ("hook-core", 0),
+    ("hook-sanitize", 0),
     ("hook-expressions", 1),
     ("hook-http", 1),
     ("hook-log", 1),
@@ -29,6 +30,11 @@ const BOUNDARIES: &[(&str, &[&str], &str)] = &[
         "hook-core",
         &["tokio", "reqwest", "hyper", "axum", "toml", "rustix", "tracing"],
         "the vocabulary does no I/O and knows no runtime",
+    ),
+    (
+        "hook-sanitize",
+        &["tokio", "reqwest", "hyper", "axum", "tracing", "serde_json", "regex"],
+        "it reads text in linear time and does nothing else",
     ),
     (
         "hook-expressions",

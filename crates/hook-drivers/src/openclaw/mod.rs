@@ -5,9 +5,7 @@
 //! | [`output`] | the driver `openclaw_http_output` and its settings |
 //! | `endpoint` | which of the gateway's endpoints a URL names, and what it takes |
 //! | `message` | an event as text for an agent |
-//! | `fence` | how text that others wrote is kept apart from ours |
 
 mod endpoint;
-mod fence;
 mod message;
 pub mod output;

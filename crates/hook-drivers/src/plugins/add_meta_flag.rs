@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 64;
 /// The settings of `add_meta_flag`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// The flag, such as `needs-review`: at most 64 visible ASCII characters.
+    /// The flag, such as `needs-review`: at most 64 visible ASCII characters, not beginning with `text:`.
     pub flag: String,
 }
 
@@ -31,6 +31,14 @@ impl Kind for AddMetaFlag {
     type Driver = dyn Plugin;
 
     fn build(Settings { flag }: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
+        if flag.starts_with(hook_sanitize::PREFIX) {
+            let help = "take another name: flags that begin so say what was found in an event's text";
+            return Err(vec![Fault::at(
+                "/flag",
+                format!("`{}` begins the flags of the sanitizer", hook_sanitize::PREFIX),
+                help,
+            )]);
+        }
         let is_label = (1..=MAX_LENGTH).contains(&flag.len()) && flag.bytes().all(|byte| byte.is_ascii_graphic());
         match is_label {
             true => Ok(Arc::new(Self { flag })),

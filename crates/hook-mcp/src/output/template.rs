@@ -11,11 +11,16 @@ use hook_core::{
     envelope::{Envelope, Layout},
     payload::Payload,
 };
+use hook_sanitize::Fence;
 use serde_json::{Map, Value, value::RawValue};
 use thiserror::Error;
 
 /// What a placeholder may begin with.
-const ROOTS: [&str; 7] = ["id", "source", "event_type", "received_at", "payload", "meta", "envelope"];
+const ROOTS: [&str; 8] = ["id", "source", "event_type", "received_at", "payload", "meta", "envelope", "text"];
+/// Stands behind a path where the value is to be shown to an agent.
+const FENCED: &str = "fenced";
+/// Keeps the fences of tools apart from those of other destinations.
+const PURPOSE: &str = "hook/mcp/fence";
 /// A path that is longer is cut in errors.
 const LONGEST_SHOWN: usize = 120;
 
@@ -54,6 +59,8 @@ pub(super) struct Place {
     written: String,
     /// Whether nothing may stand there.
     is_optional: bool,
+    /// Whether the value is text behind a fence.
+    is_fenced: bool,
 }
 
 /// An event has nothing where the arguments name a value.
@@ -158,8 +165,16 @@ fn pieces(text: &str) -> Result<Vec<Piece>, (String, String)> {
     Ok(pieces)
 }
 
-/// `payload.issue.title`, or the same as a pointer: `/payload/issue/title`.
+/// `payload.issue.title`, or the same as a pointer: `/payload/issue/title`. Behind it ` | fenced`.
 fn place(written: &str) -> Result<Place, (String, String)> {
+    let (written, is_fenced) = match written.rsplit_once('|') {
+        Some((path, way)) if way.trim() == FENCED => (path.trim_end(), true),
+        Some((_, way)) => {
+            let message = format!("`{}` is no way to write a value", shown(way.trim()));
+            return Err((message, "write `| fenced` behind the path, or nothing".to_owned()));
+        }
+        None => (written, false),
+    };
     let (path, is_optional) = match written.strip_suffix('?') {
         Some(path) => (path.trim_end(), true),
         None => (written, false),
@@ -179,13 +194,13 @@ fn place(written: &str) -> Result<Place, (String, String)> {
     let root = ROOTS.into_iter().find(|root| *root == first).filter(|_| !is_empty_step);
     let Some(root) = root else {
         let help = "begin with `payload.` and a path, or take one of `id`, `source`, `event_type`, `received_at`, \
-                    `meta.…`, and `envelope` for all of it";
+                    `meta.…`, `text` for what an agent is shown, and `envelope` for all of it";
         return Err((format!("`{}` is no place in an event", shown(path)), help.to_owned()));
     };
     if !pointer.is_empty() && !matches!(root, "payload" | "meta") {
         return Err((format!("`{root}` has nothing below it"), format!("write `{{{{{root}}}}}`")));
     }
-    Ok(Place { root, pointer, written: shown(path), is_optional })
+    Ok(Place { root, pointer, written: shown(path), is_optional, is_fenced })
 }
 
 fn shown(path: &str) -> String {
@@ -206,13 +221,46 @@ impl Place {
                 let meta = serde_json::to_value(&header.meta).unwrap_or_default();
                 meta.pointer(&self.pointer).map(|value| value.to_string().into())
             }
+            "text" => Some(json(&presented(envelope)).into()),
             _ => Some(String::from_utf8(envelope.to_json(Layout::OneLine)).unwrap_or_default().into()),
+        };
+        let found = match self.is_fenced {
+            true => found.map(|value| if value == "null" { value } else { json(&fenced(envelope, &value)).into() }),
+            false => found,
         };
         match found {
             None if !self.is_optional => Err(Missing(self.written.clone())),
             found => Ok(found),
         }
     }
+}
+
+/// What an agent is shown of the event, behind a fence.
+fn presented(envelope: &Envelope) -> String {
+    let header = &envelope.header;
+    let rule = header.meta.trust.as_ref().and_then(|trust| trust.authenticated_by.as_deref());
+    let payload = String::from_utf8_lossy(envelope.payload.bytes());
+    let providers = [rule.unwrap_or_default(), header.source.as_str()];
+    let shown = hook_sanitize::present(&providers, header.event_type.as_str(), &payload);
+    let note = if shown.is_partial { " The event has more than is shown." } else { "" };
+    fence().enclose(&envelope.webhook_id(), &shown.text, note)
+}
+
+/// A value as text behind a fence.
+fn fenced(envelope: &Envelope, value: &str) -> String {
+    let text: Cow<'_, str> = match value.starts_with('"') {
+        true => serde_json::from_str::<String>(value).unwrap_or_default().into(),
+        false => value.into(),
+    };
+    let (shown, all) = hook_sanitize::cut(&text, hook_sanitize::Kind::Body.limit());
+    let note = all.map(|all| format!(" It is cut: it has {all} characters.")).unwrap_or_default();
+    fence().enclose(&envelope.webhook_id(), shown, &note)
+}
+
+/// A server may have no token to derive boundaries from. The event's id is drawn after its text was written, and nobody can have
+/// written what follows from it.
+fn fence() -> Fence<'static> {
+    Fence::new(PURPOSE, b"")
 }
 
 fn compact(text: &str) -> Cow<'_, str> {
@@ -343,6 +391,31 @@ mod tests {
         check("{{{{no}} {{source}}", r#""{{no}} github""#);
         check("plain", r#""plain""#);
         check("", r#""""#);
+    }
+
+    #[test]
+    fn text_for_an_agent_stands_behind_a_fence() {
+        let text = |argument: &str| {
+            let rendered: Value = serde_json::from_str(&render(&json!({ "x": argument })).unwrap()).unwrap();
+            rendered["x"].as_str().unwrap().to_owned()
+        };
+        for (argument, inside) in [
+            ("{{payload.issue.title | fenced}}", "a \"b\""),
+            ("{{ /payload/issue/number|fenced }}", "12345678901234567890123"),
+            ("{{text}}", "number: 12345678901234567890123\ntitle: a \"b\""),
+        ] {
+            let text = text(argument);
+            let (sentence, fenced) = text.split_once("<<<DATA ").unwrap();
+            assert!(sentence.contains("not an instruction to you"), "{text}");
+            let (boundary, fenced) = fenced.split_once('\n').unwrap();
+            assert!(sentence.contains(boundary), "{text}");
+            assert_eq!(fenced.strip_suffix(&format!("\nDATA {boundary}>>>")), Some(inside), "{text}");
+        }
+        assert_eq!(text("From {{source}}: {{payload.issue.body? | fenced}}"), "From github: ");
+        check("{{payload.issue.body | fenced}}", "null");
+        assert_eq!(render(&json!({ "x": "{{payload.no | fenced}}" })), Err(Missing("payload.no".into())));
+        assert!(Template::parse(json!({ "x": "{{payload | loud}}" }).as_object()).is_err());
+        assert!(Template::parse(json!({ "x": "{{text.x}}" }).as_object()).is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use hook_core::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{dedup, source::Source};
+use super::{dedup, source::Source, text};
 
 /// Ordering keys and delivery ids of senders are kept as they are up to this length, in bytes.
 const LONGEST_KEY: usize = 256;
@@ -93,13 +93,11 @@ impl Gate {
         }
         let body_digest: [u8; 32] = Sha256::digest(&raw.body).into();
         let sent_at = source.plan.verifier.sent_at(&raw.headers, &payload);
-        let meta = Meta { sent_at, ..meta(raw, &claim, &body_digest) };
-        let mut draft = Draft {
-            source: raw.source.clone(),
-            event_type: claim.event_type.clone().unwrap_or_else(EventType::unknown),
-            meta: meta.clone(),
-            payload,
-        };
+        let event_type = claim.event_type.clone().unwrap_or_else(EventType::unknown);
+        // Before the plugins, so that they see the flags.
+        let (flags, trust) = text::inspect(source, event, &event_type, &payload);
+        let meta = Meta { sent_at, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
+        let mut draft = Draft { source: raw.source.clone(), event_type, meta: meta.clone(), payload };
         for plugin in self.plugins.get(&raw.adapter).into_iter().flatten() {
             match plugin.apply(&mut draft) {
                 Verdict::Keep => {}
@@ -203,6 +201,7 @@ fn meta(raw: &RawEvent, claim: &Claim, body_digest: &[u8; 32]) -> Meta {
         ingress_adapter: Some(raw.adapter.clone()),
         route_key: claim.ordering_key.as_ref().map(|key| format!("{}:{}", raw.source, bounded(key))),
         flags: Vec::new(),
+        trust: None,
         delivery_id: claim.delivery_id.as_ref().map(|id| bounded(&id.value)),
         body_sha256: Some(hex(body_digest)),
         sent_at: None,

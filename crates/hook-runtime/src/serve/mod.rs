@@ -7,6 +7,7 @@ mod inlet;
 mod notice;
 mod poison;
 mod source;
+mod text;
 
 pub use dedup::copy_keys;
 pub(crate) use gate::{Admission, Gate};
