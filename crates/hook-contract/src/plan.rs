@@ -110,6 +110,8 @@ pub struct SourcePlan {
     pub verifier: Arc<dyn SourceVerifier>,
     /// The environment variables of its secrets; the place in the list is the slot.
     pub secret_env: Vec<EnvName>,
+    /// The environment variable of the token that a GET challenge has to show, where the provider sends one.
+    pub verify_token_env: Option<EnvName>,
     /// Overrides where the event type stands.
     pub event_type: Option<Selector>,
     /// Overrides where the delivery id stands.

@@ -87,13 +87,17 @@ fn declared(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>) -> Option<So
     let needs_secret = built.driver.needs_secret();
     trust(check, item, &common, needs_secret);
     window_without_effect(check, item);
+    let needs_token = built.driver.needs_challenge_token();
+    token_without_effect(check, item, &common, needs_token);
     let secret_env = if needs_secret { secret_names(check, &name, &common) } else { Vec::new() };
-    show(check, item, &common, &secret_env, &built.settings);
+    let verify_token_env = needs_token.then(|| token_name(&name, &common)).flatten();
+    show(check, item, &common, (&secret_env, verify_token_env.as_ref()), &built.settings);
     Some(SourcePlan {
         name,
         verifier_name: verifier_name.to_owned(),
         verifier: built.driver,
         secret_env,
+        verify_token_env,
         event_type: common.event_type,
         delivery_id: common.delivery_id,
         ordering_key: common.ordering_key,
@@ -124,6 +128,20 @@ fn trust(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>, common: &Source
     }
 }
 
+/// A token is shown by providers that ask with a GET, and by no other.
+fn token_without_effect(
+    check: &mut Check<'_, '_>,
+    item: &Item<'_, SourceHead>,
+    common: &SourceCommon,
+    needs_token: bool,
+) {
+    if !needs_token && common.verify_token_env.is_some() {
+        let span = item.node.span_of("verify_token_env");
+        let message = format!("`verify_token_env` has no effect: verifier `{}` knows no such token", common.verifier);
+        check.findings.error(&codes::NO_EFFECT, span, message, "leave it out");
+    }
+}
+
 /// On Kafka copies are removed by the relay, whose window is the same for all sources.
 fn window_without_effect(check: &mut Check<'_, '_>, item: &Item<'_, SourceHead>) {
     let window = item.node.get("dedup").and_then(|dedup| dedup.get("window"));
@@ -140,10 +158,20 @@ fn secret_names(check: &Check<'_, '_>, name: &SourceName, common: &SourceCommon)
         Some(OneOrMore::More(several)) => several.clone(),
         None => {
             let built_in = check.catalog.source(name.as_str()).map(|source| source.secret_env.to_owned());
-            let conventional = || format!("HMAC_SECRET_{}", name.as_str().to_uppercase().replace('-', "_"));
+            let conventional = || conventional("HMAC_SECRET", name);
             EnvName::new(built_in.unwrap_or_else(conventional)).ok().into_iter().collect()
         }
     }
+}
+
+/// As written, else `VERIFY_TOKEN_<SOURCE>`.
+fn token_name(name: &SourceName, common: &SourceCommon) -> Option<EnvName> {
+    common.verify_token_env.clone().or_else(|| EnvName::new(conventional("VERIFY_TOKEN", name)).ok())
+}
+
+/// How a variable of a source is called where nobody has said it.
+pub(crate) fn conventional(prefix: &str, name: &SourceName) -> String {
+    format!("{prefix}_{}", name.as_str().to_uppercase().replace('-', "_"))
 }
 
 fn dedup_plan(dedup: &written::Dedup) -> DedupPlan {
@@ -167,6 +195,7 @@ fn built_in(check: &mut Check<'_, '_>, source: &BuiltinSource) -> Option<SourceP
         verifier_name: source.verifier.to_owned(),
         verifier,
         secret_env,
+        verify_token_env: None,
         event_type: None,
         delivery_id: None,
         ordering_key: None,
@@ -181,11 +210,12 @@ fn show(
     check: &mut Check<'_, '_>,
     item: &Item<'_, SourceHead>,
     common: &SourceCommon,
-    secret_env: &[EnvName],
+    (secret_env, verify_token_env): (&[EnvName], Option<&EnvName>),
     settings: &Value,
 ) {
     let mut shown = json!(common);
     shown["secret_env"] = if secret_env.is_empty() { Value::Null } else { json!(secret_env) };
+    shown["verify_token_env"] = json!(verify_token_env);
     if let (Some(shown), Some(settings)) = (shown.as_object_mut(), settings.as_object()) {
         // A verifier may read one of our keys too, such as where the delivery id stands.
         shown.retain(|key, _| !settings.contains_key(key));

@@ -307,6 +307,8 @@ pub struct SourceCommon {
     pub verifier: String,
     /// The environment variables of the secrets: one, or for a rotation several, of which the first must be set.
     pub secret_env: Option<OneOrMore>,
+    /// The environment variable of the token that the provider shows when it asks whether an address is ours.
+    pub verify_token_env: Option<EnvName>,
     /// Where the event type stands.
     pub event_type: Option<Selector>,
     /// Where the sender's id for a delivery stands.

@@ -330,6 +330,8 @@ fn the_keys_of_a_source_are_its_verifiers_too() {
         problems_adding("[sources.t]\nverifier = \"linear\"\nordering_key = \"data.id\"\n")
             .contains("expected `header:NAME`")
     );
+    let token = "[sources.tickets]\nverifier = \"github\"\nverify_token_env = \"TOKEN\"\n";
+    assert!(problems_adding(token).contains("knows no such token"), "{}", problems_adding(token));
 }
 
 #[test]

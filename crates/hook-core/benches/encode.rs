@@ -29,6 +29,7 @@ fn envelope(bytes: usize) -> Envelope {
         route_key: Some("github:octo/repo#1".to_owned()),
         delivery_id: Some("00000000-0000-4000-8000-000000000000".to_owned()),
         body_sha256: Some("0".repeat(64)),
+        received_body: None,
         ..Meta::default()
     };
     let header = EventHeader {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ports::{egress::EgressDriver, ingress::IngressDriver, plugin::Plugin, verifier::SourceVerifier};
 
 /// How a driver is declared: its name, its typed settings, and a pure function that builds it.
-pub trait Kind {
+pub trait Kind: 'static {
     /// The name in a contract.
     const NAME: &'static str;
     /// One sentence for the reference.
@@ -54,9 +54,12 @@ impl Fault {
 pub struct Entry<D: ?Sized> {
     name: &'static str,
     about: &'static str,
-    schema: fn(&mut SchemaGenerator) -> Schema,
-    build: fn(Value) -> Result<Built<D>, BuildError>,
+    schema: MakeSchema,
+    build: Build<D>,
 }
+
+type MakeSchema = Box<dyn Fn(&mut SchemaGenerator) -> Schema + Send + Sync>;
+type Build<D> = Box<dyn Fn(Value) -> Result<Built<D>, BuildError> + Send + Sync>;
 
 /// A built driver with its settings, complete with defaults.
 pub struct Built<D: ?Sized> {
@@ -83,7 +86,23 @@ pub enum BuildError {
 impl<D: ?Sized> Entry<D> {
     /// The entry of a kind.
     pub fn of<K: Kind<Driver = D>>() -> Self {
-        Self { name: K::NAME, about: K::ABOUT, schema: schema_of::<K::Settings>, build: build_kind::<K> }
+        Self {
+            name: K::NAME,
+            about: K::ABOUT,
+            schema: Box::new(schema_of::<K::Settings>),
+            build: Box::new(build_kind::<K>),
+        }
+    }
+
+    /// The entry of one of many kinds that differ in data alone. The schema is that of `settings`, and names no key that has no
+    /// effect on this one.
+    pub fn described(
+        name: &'static str,
+        about: &'static str,
+        schema: impl Fn(&mut SchemaGenerator) -> Schema + Send + Sync + 'static,
+        build: impl Fn(Value) -> Result<Built<D>, BuildError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, about, schema: Box::new(schema), build: Box::new(build) }
     }
 
     /// The name in a contract.
@@ -112,11 +131,16 @@ fn schema_of<S: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     S::json_schema(generator)
 }
 
-fn build_kind<K: Kind>(value: Value) -> Result<Built<K::Driver>, BuildError> {
-    let settings: K::Settings = serde_path_to_error::deserialize(value).map_err(|error| BuildError::Unreadable {
+/// Reads settings as their type, or says which key cannot be read.
+pub fn read<S: DeserializeOwned>(value: Value) -> Result<S, BuildError> {
+    serde_path_to_error::deserialize(value).map_err(|error| BuildError::Unreadable {
         pointer: pointer_of(error.path()),
         message: error.inner().to_string(),
-    })?;
+    })
+}
+
+fn build_kind<K: Kind>(value: Value) -> Result<Built<K::Driver>, BuildError> {
+    let settings: K::Settings = read(value)?;
     let complete = serde_json::to_value(&settings).unwrap_or(Value::Null);
     let driver = K::build(settings).map_err(BuildError::Faulty)?;
     Ok(Built { driver, settings: complete })

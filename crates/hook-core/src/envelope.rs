@@ -65,6 +65,9 @@ pub struct Meta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub sent_at: Option<Timestamp>,
+    /// The body as received, where the payload was made from something else: from a form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_body: Option<String>,
     /// Present on an event that an operator sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,

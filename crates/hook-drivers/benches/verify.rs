@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use hook_core::{
     Timestamp,
     payload::Payload,
-    ports::verifier::{SignedRequest, SigningRequest, SourceVerifier},
+    ports::verifier::{Address, SignedRequest, SigningRequest, SourceVerifier},
     secret::Secret,
 };
 use hook_drivers::verify;
@@ -44,11 +44,12 @@ fn check(bencher: &mut criterion::Bencher<'_>, verifier: &dyn SourceVerifier, bo
     let signing = SigningRequest {
         event_type: "issues",
         delivery_id: "00000000-0000-4000-8000-000000000000",
+        address: Address { host: "localhost", url: "/webhook/github" },
         body,
         secret: &secret,
         now,
     };
-    let headers = verifier.sign(&signing).expect("the scheme signs");
+    let headers = verifier.sign(&signing).expect("the scheme signs").headers;
     let secrets = [(0, secret.clone())];
     let request = SignedRequest { headers: &headers, url: "/webhook/github", body, secrets: &secrets, now };
     assert!(verifier.verify(&request).is_ok());

@@ -11,7 +11,7 @@ use hook_core::{
     payload::Payload,
     ports::{
         ingress::{Refused, RejectionKind},
-        verifier::{Claim, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+        verifier::{Claim, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified},
     },
     secret::Secrets,
 };
@@ -154,7 +154,7 @@ impl SourceVerifier for Assumed {
         Claim::default()
     }
 
-    fn sign(&self, _: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sign(&self, _: &SigningRequest<'_>) -> Option<Signed> {
         None
     }
 }

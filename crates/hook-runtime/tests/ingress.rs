@@ -28,7 +28,7 @@ use hook_core::{
             RejectionKind, Trouble, Upstream,
         },
         log::{From, Log, TopicFilter},
-        verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+        verifier::{Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified},
     },
     secret::Secrets,
     selector::Selector,
@@ -99,7 +99,7 @@ impl SourceVerifier for Open {
         false
     }
 
-    fn sign(&self, _: &SigningRequest<'_>) -> Option<http::HeaderMap> {
+    fn sign(&self, _: &SigningRequest<'_>) -> Option<Signed> {
         None
     }
 }
@@ -111,6 +111,7 @@ fn source(name: &str, claim: Claim) -> (SourceName, SourcePlan) {
         verifier_name: "none".into(),
         verifier: Arc::new(Open(claim)),
         secret_env: Vec::new(),
+        verify_token_env: None,
         event_type: None,
         delivery_id: None,
         ordering_key: Some("/order".parse::<Selector>().unwrap()),

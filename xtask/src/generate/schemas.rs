@@ -131,6 +131,7 @@ mod tests {
             delivery_id: Some("1".into()),
             body_sha256: Some("00".into()),
             sent_at: Some(Timestamp::UNIX_EPOCH),
+            received_body: Some("a=1".into()),
             replay: Some(replay),
         };
         let header = EventHeader {

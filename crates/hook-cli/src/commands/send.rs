@@ -11,7 +11,7 @@ use hook_contract::plan::{IngressAdapter, Plan, SourcePlan};
 use hook_core::{
     Timestamp,
     catalog::Kind,
-    names::{AdapterId, SourceName},
+    names::{AdapterId, EnvName, SourceName},
     secret::{Secret, SecretStore},
 };
 use hook_drivers::http::ingress::HttpWebhookIngress;
@@ -62,6 +62,12 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 
+    /// Sign with the key of this variable [default: the secret of the source]
+    ///
+    /// Where the secret of the source is a public key, this is the private one of the pair: as PKCS#8 in PEM, hex or base64.
+    #[arg(long, value_name = "VARIABLE")]
+    key_env: Option<EnvName>,
+
     /// The provider's id for the delivery [default: a new one]
     #[arg(long, value_name = "ID")]
     delivery_id: Option<String>,
@@ -81,14 +87,18 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
         let known: Vec<&str> = plan.sources.keys().map(SourceName::as_str).collect();
         fail(context, &format!("the contract has no source {}; it has {}", arguments.source, known.join(", ")))
     })?;
-    let secret = secret(context, source, environment)?;
+    let secret = match &arguments.key_env {
+        Some(name) => environment.get(name).ok_or_else(|| fail(context, &format!("{name} is not set")))?,
+        None => secret(context, source, environment)?,
+    };
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => find_url(context, arguments, plan, environment).await?,
     };
     let delivery_id = arguments.delivery_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let now = Timestamp::now().as_millisecond();
-    let mut sample = sample::of(&source.verifier_name, &arguments.event, &delivery_id, now);
+    let now = Timestamp::now();
+    let verifier = (source.verifier_name.as_str(), &*source.verifier);
+    let mut sample = sample::for_verifier(verifier, &arguments.event, &delivery_id, now);
     if let Some(path) = &arguments.file {
         sample.body = read_body(path).map_err(|error| fail(context, &format!("{}: {error}", path.display())))?;
     }
@@ -108,6 +118,13 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
 
 /// The first secret of the source that is set.
 pub(super) fn secret(context: &Context, source: &SourcePlan, environment: &Environment) -> Result<Secret, Exit> {
+    if source.verifier.checks().is_some_and(|checks| checks.is_key_pair) {
+        let message = format!(
+            "the secret of {} is a public key, which signs nothing: name the variable of the private key with --key-env",
+            source.name
+        );
+        return Err(fail(context, &message));
+    }
     if let Some(secret) = source.secret_env.iter().find_map(|name| environment.get(name)) {
         return Ok(secret);
     }

@@ -1,5 +1,9 @@
 //! Small events in the shape of the built-in sources, for trying things out.
 
+use hook_core::{
+    Timestamp,
+    ports::verifier::{SampleRequest, SourceVerifier},
+};
 use serde_json::{Value, json};
 
 /// The event's name as the provider sends it beside the body, and the body.
@@ -8,6 +12,15 @@ pub struct Sample {
     pub event_name: String,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// A sample in the shape of whoever the verifier verifies.
+pub fn for_verifier(verifier: (&str, &dyn SourceVerifier), event_type: &str, id: &str, now: Timestamp) -> Sample {
+    let (name, verifier) = verifier;
+    match verifier.sample(&SampleRequest { event_type, id, now }) {
+        Some(sample) => Sample { event_name: sample.event_name, body: sample.body },
+        None => of(name, event_type, id, now.as_millisecond()),
+    }
 }
 
 /// A sample of an event type as `hook` names it, such as `pull_request.opened`. `time_ms` is the time that the body

@@ -7,7 +7,7 @@ use std::{
 
 use hook_core::{
     Timestamp,
-    ports::verifier::{SigningRequest, SourceVerifier},
+    ports::verifier::{Address, SigningRequest, SourceVerifier},
     secret::Secret,
 };
 use reqwest::{
@@ -15,10 +15,14 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap},
 };
 use serde_json::Value;
-use url::Url;
+use url::{Position, Url};
 
 /// How long a pipeline may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why nothing was sent.
+const UNSIGNED: &str = "the request cannot be signed: the secret is not written as the verifier needs it, or the body has no place for \
+                        its signature; `hook sources show` says what is needed";
 
 /// A webhook to be sent.
 pub struct Webhook<'a> {
@@ -41,7 +45,7 @@ pub struct Webhook<'a> {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The JSON body; null where there is none.
+    /// The JSON body; of another body its text.
     pub body: Value,
     /// From sending to the answer.
     pub took: Duration,
@@ -66,21 +70,46 @@ pub fn client(authority: Option<&Path>) -> Result<Client, String> {
 
 /// Signs and posts.
 pub async fn send(client: &Client, webhook: Webhook<'_>) -> Result<Answer, String> {
-    let Webhook { url, verifier, event_name, delivery_id, body, secret } = webhook;
-    let signing = SigningRequest { event_type: event_name, delivery_id, body: &body, secret, now: Timestamp::now() };
-    let headers = verifier.sign(&signing).unwrap_or_default();
-    post(client, url, headers, body).await
+    let Webhook { mut url, verifier, event_name, delivery_id, body, secret } = webhook;
+    let address = Address {
+        host: &url[Position::BeforeHost..Position::AfterPort],
+        url: &url[Position::BeforePath..Position::AfterQuery],
+    };
+    let signing =
+        SigningRequest { event_type: event_name, delivery_id, address, body: &body, secret, now: Timestamp::now() };
+    let signed = match verifier.sign(&signing) {
+        None if verifier.needs_secret() => return Err(UNSIGNED.to_owned()),
+        signed => signed.unwrap_or_default(),
+    };
+    if let Some((name, value)) = &signed.parameter {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    post(client, url, signed.headers, signed.body.unwrap_or(body)).await
 }
 
-/// Posts a body as JSON.
-pub async fn post(client: &Client, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, String> {
+/// Posts a body as what it is: a form, or JSON.
+pub async fn post(client: &Client, mut url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, String> {
+    // Secrets may stand in a URL: what failed is named without them.
+    let target = url.clone();
+    url.set_query(None);
+    let content_type = content_type_of(&body);
     let began = Instant::now();
-    let request = client.post(url.clone()).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
+    let request = client.post(target).headers(headers).header(CONTENT_TYPE, content_type).body(body);
     let answer = request.send().await.map_err(|error| format!("could not reach {url}: {}", cause(&error)))?;
     let status = answer.status();
     let bytes = answer.bytes().await.map_err(|error| format!("{url} did not finish its answer: {}", cause(&error)))?;
     let took = began.elapsed();
-    Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default(), took })
+    let text = || Value::from(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()), took })
+}
+
+/// JSON, unless it is a form.
+fn content_type_of(body: &[u8]) -> &'static str {
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'[') | None => "application/json",
+        Some(_) if body.contains(&b'=') => "application/x-www-form-urlencoded",
+        Some(_) => "application/json",
+    }
 }
 
 /// The innermost cause, without the URL that the message names already.

@@ -15,7 +15,7 @@ use hook_core::{
         egress::{CheckError, Delivery, EgressDriver},
         ingress::{AddressClaim, IngressDriver, ListenError, Listener, Opening},
         plugin::{Draft, Plugin, Verdict},
-        verifier::{Claim, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+        verifier::{Claim, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified},
     },
     problem::{Code, Problem},
     secret::Secrets,
@@ -351,7 +351,7 @@ impl SourceVerifier for Scheme {
     fn needs_secret(&self) -> bool {
         self.needs_secret
     }
-    fn sign(&self, _: &SigningRequest<'_>) -> Option<http::HeaderMap> {
+    fn sign(&self, _: &SigningRequest<'_>) -> Option<Signed> {
         None
     }
 }

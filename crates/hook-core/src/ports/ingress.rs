@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::egress::CheckError;
+use super::{egress::CheckError, verifier::Reply};
 use crate::{
     BoxFuture,
     event::{EventId, RawEvent, RequestId},
@@ -228,6 +228,17 @@ pub trait Inlet: Send + Sync + 'static {
     /// Verifies, checks, routes, deduplicates and stores. Resolves when the event is durable, or refused.
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>>;
 
+    /// The answer to a GET by which the provider of a source asks whether this address is ours. Nothing is published. `None`
+    /// where that source is only posted to.
+    fn challenge(&self, _: &AdapterId, _source: &SourceName, _url: &str) -> Option<Result<Reply, Rejection>> {
+        None
+    }
+
+    /// What the provider of a source insists on being answered where its event was taken; `None` where any success will do.
+    fn reply(&self, _: &SourceName) -> Option<Reply> {
+        None
+    }
+
     /// Records a refusal that the adapter decides by itself (404, 405, 408, 413, 429 per address), and gives it an id.
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection;
 
@@ -290,6 +301,8 @@ pub enum Accepted {
     Duplicate(EventId),
     /// Verified, and taken by no route.
     NotRouted(RequestId),
+    /// Verified, and no event: its provider asks for this answer. Nothing was published.
+    Challenged(Reply),
 }
 
 /// The reasons for a refusal, each with one HTTP status.

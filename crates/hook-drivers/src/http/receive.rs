@@ -37,13 +37,19 @@ impl Receiver {
         Self { adapter, rules, rate, inlet }
     }
 
-    async fn take(&self, head: Parts, body: Incoming, peer: IpAddr) -> Result<Accepted, Rejection> {
+    async fn take(&self, head: Parts, body: Incoming, peer: IpAddr) -> Result<Answer, Rejection> {
         let source = self.source_of(&head)?;
+        let sender = client_address(peer, &head.headers, &self.rules.trusted_proxies);
+        if head.method == Method::GET
+            && let Some(answer) = self.inlet.challenge(&self.adapter, &source, &path_and_query(&head))
+        {
+            self.count(&source, sender)?;
+            return answer.map(|reply| answer::replied(&reply).into());
+        }
         if head.method != Method::POST {
             let message = "a webhook is a POST request".to_owned();
             return Err(self.refuse(Some(&source), RejectionKind::MethodNotAllowed, "method_not_allowed", message));
         }
-        let sender = client_address(peer, &head.headers, &self.rules.trusted_proxies);
         self.count(&source, sender)?;
         let body = body::read(body, self.rules.max_body_bytes, self.rules.read_timeout)
             .await
@@ -51,15 +57,22 @@ impl Receiver {
         let event = RawEvent {
             request_id: RequestId::generate(),
             adapter: self.adapter.clone(),
-            source,
-            url: head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default(),
+            source: source.clone(),
+            url: path_and_query(&head),
             headers: head.headers,
             body,
             received_at: SystemClock.now(),
             peer: Some(sender),
             stated: None,
         };
-        self.inlet.accept(event).await
+        Ok(match self.inlet.accept(event).await? {
+            Accepted::Challenged(reply) => answer::replied(&reply),
+            accepted => match self.inlet.reply(&source) {
+                Some(reply) => answer::replied_to(&accepted, &reply),
+                None => answer::accepted(accepted),
+            },
+        }
+        .into())
     }
 
     fn source_of(&self, head: &Parts) -> Result<SourceName, Rejection> {
@@ -120,7 +133,7 @@ impl Service for Receiver {
         Box::pin(async move {
             let (head, body) = request.into_parts();
             match self.take(head, body, peer).await {
-                Ok(accepted) => answer::accepted(accepted).into(),
+                Ok(answer) => answer,
                 Err(rejection) => answer::rejected(&rejection, METHOD).into(),
             }
         })
@@ -130,6 +143,10 @@ impl Service for Receiver {
         let message = self.too_slow("head");
         answer::rejected(&self.refuse(None, RejectionKind::Timeout, "request_timeout", message), METHOD)
     }
+}
+
+fn path_and_query(head: &Parts) -> String {
+    head.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default()
 }
 
 fn seconds(duration: Duration) -> String {

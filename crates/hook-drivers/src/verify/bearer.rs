@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hook_core::{
     catalog::{Fault, Kind},
     payload::Payload,
-    ports::verifier::{Claim, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{Checks, Claim, Place, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified},
 };
 use hook_http::server::token::{self, SCHEME};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -35,7 +35,7 @@ impl Kind for Bearer {
 impl SourceVerifier for Bearer {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         let value = header::only_bytes(request.headers, AUTHORIZATION).map_err(|_| Refusal::MalformedSignature)?;
-        let value = value.ok_or(Refusal::MissingSignature { header: "Authorization" })?;
+        let value = value.ok_or(Refusal::MissingSignature { place: Place::Header("Authorization") })?;
         let given = token::of_header(value).ok_or(Refusal::MalformedSignature)?;
         signature::matching_slot(request.secrets, token::of_secret, |token| token::are_equal(token, given))
     }
@@ -44,10 +44,20 @@ impl SourceVerifier for Bearer {
         Claim::default()
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
         let mut value =
             HeaderValue::from_bytes(&[SCHEME.as_bytes(), b" ", token::of_secret(request.secret)?].concat()).ok()?;
         value.set_sensitive(true);
-        Some(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+        Some(HeaderMap::from_iter([(AUTHORIZATION, value)]).into())
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        Some(Checks {
+            scheme: "token, compared".to_owned(),
+            place: Some(Place::Header("Authorization")),
+            secret: "the token".to_owned(),
+            docs: "https://www.rfc-editor.org/rfc/rfc6750#section-2.1".to_owned(),
+            ..super::scheme::no_checks()
+        })
     }
 }

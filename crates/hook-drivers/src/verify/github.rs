@@ -8,7 +8,9 @@ use hook_core::{
     catalog::{Fault, Kind},
     names::EventType,
     payload::Payload,
-    ports::verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{
+        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+    },
 };
 use http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
@@ -55,11 +57,25 @@ impl SourceVerifier for GitHub {
         false
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
-        let mut headers = self.0.sign(request)?;
-        headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);
-        headers.insert(DELIVERY, HeaderValue::try_from(request.delivery_id).ok()?);
-        Some(headers)
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
+        let mut signed = self.0.sign(request)?;
+        signed.headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);
+        signed.headers.insert(DELIVERY, HeaderValue::try_from(request.delivery_id).ok()?);
+        Some(signed)
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        Some(Checks {
+            event_type: vec![format!("{{header:{EVENT}}}.{{/action}}"), format!("{{header:{EVENT}}}")],
+            delivery_id: vec![format!("{{header:{DELIVERY}}}")],
+            ordering_key: ["pull_request", "issue"]
+                .map(|object| format!("{{/repository/full_name}}#{{/{object}/number}}"))
+                .into_iter()
+                .chain(["{/repository/full_name}".to_owned()])
+                .collect(),
+            docs: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries".to_owned(),
+            ..self.0.checks()
+        })
     }
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use hook_core::{
+    Timestamp,
     catalog::{Fault, Kind},
     duration::HumanDuration,
     payload::Payload,
-    ports::verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{
+        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+    },
     selector::Selector,
 };
 use http::{HeaderMap, HeaderName};
@@ -15,8 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     freshness, header,
-    scheme::{Part, Scheme, SignedTime, TimePlace},
+    proof::Proof,
+    scheme::{Method, Part, Scheme, SignedTime, TimeFormat, TimePlace},
     signature::{Algorithm, Encoding, SecretEncoding},
+    template::{self, Piece},
 };
 
 /// What may part several signatures of one header. A character that the prefix needs parts nothing.
@@ -45,7 +50,7 @@ pub struct Settings {
     #[serde(default = "default_signed_content")]
     pub signed_content: String,
     /// Where the signed time stands, in Unix seconds or milliseconds. In the header of the signature, it is the element
-    /// `t=` or `ts=`.
+    /// `t=`, `ts=` or `timestamp=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<Selector>,
     /// How far the signed time may be from now: `5m`, unless this says otherwise.
@@ -83,22 +88,25 @@ impl Kind for Hmac {
         let tolerance = settings.tolerance.unwrap_or(DEFAULT_TOLERANCE);
         let tolerance = keep(&mut faults, freshness::tolerance(tolerance));
         let (Some(header), Some(tolerance), true) = (header, tolerance, faults.is_empty()) else { return Err(faults) };
-        let time = settings.timestamp.map(|selector| SignedTime { place: time_place(selector, &header), tolerance });
+        let time = settings.timestamp.map(|selector| SignedTime {
+            place: time_place(selector, &header),
+            format: TimeFormat::Seconds,
+            tolerance,
+        });
         let id = match &settings.delivery_id {
             Some(Selector::Header(name)) => Some(name.clone()),
             Some(Selector::Pointer(_)) | None => None,
         };
         let scheme = Scheme {
-            header,
-            header_shown: "that the source's `header` names",
             prefix: settings.prefix.into(),
             separators,
-            algorithm: settings.algorithm,
+            method: Method::Hmac(settings.algorithm),
             encoding: settings.encoding,
             secret: settings.secret_encoding,
             content,
             time,
             id,
+            ..Scheme::new(Proof::Header(header, "that the source's `header` names"))
         };
         Ok(Arc::new(Self { scheme, delivery_id: settings.delivery_id }))
     }
@@ -126,8 +134,21 @@ impl SourceVerifier for Hmac {
         !matches!(self.delivery_id, Some(Selector::Header(_))) || self.scheme.signs_id()
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sent_at(&self, headers: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        self.scheme.sent_at(headers, payload)
+    }
+
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
         self.scheme.sign(request)
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        let delivery_id = self.delivery_id.as_ref().map(|selector| format!("{{{selector}}}"));
+        Some(Checks {
+            delivery_id: delivery_id.into_iter().collect(),
+            delivery_id_is_signed: self.signs_delivery_id(),
+            ..self.scheme.checks()
+        })
     }
 }
 
@@ -153,24 +174,15 @@ fn check_prefix(prefix: &str) -> Result<(), Fault> {
 fn content(template: &str) -> Result<Vec<Part>, Fault> {
     let refuse = |message: String, help: &str| Fault::at("/signed_content", message, help).security_critical();
     let known = "the placeholders are `{body}`, `{timestamp}` and `{id}`";
-    let mut parts = Vec::new();
-    let mut rest = template;
-    while let Some((text, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}').ok_or_else(|| refuse("a `{` is not closed".into(), known))?;
-        if !text.is_empty() {
-            parts.push(Part::Text(text.to_owned().into()));
-        }
-        parts.push(match name {
-            "body" => Part::Body,
-            "timestamp" => Part::Time,
-            "id" => Part::Id,
-            other => return Err(refuse(format!("`{{{other}}}` is no placeholder"), known)),
-        });
-        rest = after;
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest.to_owned().into()));
-    }
+    let pieces = template::pieces(template).map_err(|_| refuse("a `{` is not closed".into(), known))?;
+    let part = |piece| match piece {
+        Piece::Text(text) => Ok(Part::Text(text.to_owned().into())),
+        Piece::Name("body") => Ok(Part::Body),
+        Piece::Name("timestamp") => Ok(Part::Time),
+        Piece::Name("id") => Ok(Part::Id),
+        Piece::Name(other) => Err(refuse(format!("`{{{other}}}` is no placeholder"), known)),
+    };
+    let parts = pieces.into_iter().map(part).collect::<Result<Vec<Part>, Fault>>()?;
     if !parts.contains(&Part::Body) {
         let help = "put `{body}` where the sender signs the body";
         return Err(refuse("the body is not signed, so that anyone could change it".into(), help));
@@ -228,7 +240,7 @@ fn faults_of_id(settings: &Settings, content: &[Part]) -> Option<Fault> {
 
 fn time_place(selector: Selector, signature: &HeaderName) -> TimePlace {
     match selector {
-        Selector::Header(name) if name == *signature => TimePlace::Element,
+        Selector::Header(name) if name == *signature => TimePlace::Element(&["t=", "ts=", "timestamp="]),
         Selector::Header(name) => TimePlace::Header(name),
         Selector::Pointer(pointer) => TimePlace::Pointer(pointer),
     }

@@ -10,7 +10,9 @@ use hook_core::{
     duration::HumanDuration,
     names::EventType,
     payload::Payload,
-    ports::verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{
+        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+    },
 };
 use http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
@@ -18,8 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     freshness, header,
-    scheme::{Scheme, SignedTime, TimePlace},
-    sent,
+    scheme::{Scheme, SignedTime, TimeFormat, TimePlace},
 };
 
 const SIGNATURE: &str = "Linear-Signature";
@@ -50,7 +51,8 @@ impl Kind for Linear {
 
     fn build(settings: Settings) -> Result<Arc<Self::Driver>, Vec<Fault>> {
         let tolerance = freshness::tolerance(settings.tolerance).map_err(|fault| vec![fault])?;
-        let time = SignedTime { place: TimePlace::Pointer(TIME.to_owned()), tolerance };
+        let time =
+            SignedTime { place: TimePlace::Pointer(TIME.to_owned()), format: TimeFormat::Milliseconds, tolerance };
         Ok(Arc::new(Self(Scheme { time: Some(time), ..Scheme::of_body(SIGNATURE) })))
     }
 }
@@ -58,10 +60,6 @@ impl Kind for Linear {
 impl SourceVerifier for Linear {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         self.0.verify(request)
-    }
-
-    fn sent_at(&self, _: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
-        sent::in_body(payload, TIME)
     }
 
     fn describe(&self, headers: &HeaderMap, payload: &Payload) -> Claim {
@@ -79,11 +77,29 @@ impl SourceVerifier for Linear {
         false
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
-        let mut headers = self.0.sign(request)?;
-        headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);
-        headers.insert(DELIVERY, HeaderValue::try_from(request.delivery_id).ok()?);
-        Some(headers)
+    fn sent_at(&self, headers: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        self.0.sent_at(headers, payload)
+    }
+
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
+        let mut signed = self.0.sign(request)?;
+        signed.headers.insert(EVENT, HeaderValue::try_from(request.event_type).ok()?);
+        signed.headers.insert(DELIVERY, HeaderValue::try_from(request.delivery_id).ok()?);
+        Some(signed)
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        Some(Checks {
+            event_type: vec!["{/type}.{/action}".to_owned(), format!("{{header:{EVENT}}}.{{/action}}")],
+            delivery_id: vec![format!("{{header:{DELIVERY}}}")],
+            ordering_key: vec![
+                "{/data/id} of an issue".to_owned(),
+                "{/data/issueId}".to_owned(),
+                "{/data/issue/id}".to_owned(),
+            ],
+            docs: "https://linear.app/developers/webhooks#securing-webhooks".to_owned(),
+            ..self.0.checks()
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hook_core::{
     catalog::{Fault, Kind},
     payload::Payload,
-    ports::verifier::{Claim, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{Claim, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified},
 };
 use http::HeaderMap;
 use schemars::JsonSchema;
@@ -42,7 +42,7 @@ impl SourceVerifier for Unverified {
         false
     }
 
-    fn sign(&self, _: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sign(&self, _: &SigningRequest<'_>) -> Option<Signed> {
         None
     }
 }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 /// Padding is written and not asked for: senders differ, and it carries nothing.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -47,6 +47,15 @@ impl Algorithm {
             Self::Sha256 => mac::<Hmac<Sha256>>(key, parts),
             Self::Sha1 => mac::<Hmac<Sha1>>(key, parts),
             Self::Sha512 => mac::<Hmac<Sha512>>(key, parts),
+        }
+    }
+
+    /// What people call an HMAC with it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "HMAC-SHA256",
+            Self::Sha1 => "HMAC-SHA1",
+            Self::Sha512 => "HMAC-SHA512",
         }
     }
 
@@ -80,6 +89,14 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+        }
+    }
+
     pub(crate) fn encode(self, bytes: &[u8]) -> String {
         match self {
             Self::Hex => hex::encode(bytes),
@@ -112,6 +129,16 @@ pub enum SecretEncoding {
 }
 
 impl SecretEncoding {
+    /// How the secret is written, for people.
+    pub(crate) fn shown(self) -> &'static str {
+        match self {
+            Self::Text => "as the provider shows it",
+            Self::Hex => "in hex, as the provider shows it",
+            Self::Base64 => "in base64, as the provider shows it",
+            Self::Marked => "as the provider shows it, with its `whsec_`",
+        }
+    }
+
     /// The key of a secret; `None` where it is not written in this encoding, or is empty: an empty key proves nothing.
     pub(crate) fn key(self, secret: &Secret) -> Option<Cow<'_, [u8]>> {
         let text = || secret.expose_str().map(str::trim);

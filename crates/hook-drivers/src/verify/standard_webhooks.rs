@@ -10,7 +10,9 @@ use hook_core::{
     duration::HumanDuration,
     names::EventType,
     payload::Payload,
-    ports::verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{
+        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+    },
 };
 use http::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
@@ -18,8 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     freshness, header,
-    scheme::{Part, Scheme, SignedTime, TimePlace},
-    sent,
+    scheme::{Part, Scheme, SignedTime, TimeFormat, TimePlace},
     signature::{Encoding, SecretEncoding},
 };
 
@@ -55,7 +56,7 @@ impl Kind for StandardWebhooks {
             encoding: Encoding::Base64,
             secret: SecretEncoding::Marked,
             content: vec![Part::Id, Part::Text(".".into()), Part::Time, Part::Text(".".into()), Part::Body],
-            time: Some(SignedTime { place: TimePlace::Header(TIME), tolerance }),
+            time: Some(SignedTime { place: TimePlace::Header(TIME), format: TimeFormat::Seconds, tolerance }),
             id: Some(ID),
             ..Scheme::of_body("webhook-signature")
         })))
@@ -67,10 +68,6 @@ impl SourceVerifier for StandardWebhooks {
         self.0.verify(request)
     }
 
-    fn sent_at(&self, headers: &HeaderMap, _: &Payload) -> Option<Timestamp> {
-        sent::in_header(headers, TIME.as_str())
-    }
-
     fn describe(&self, headers: &HeaderMap, payload: &Payload) -> Claim {
         Claim {
             event_type: payload.string("/type").and_then(|name| EventType::new(name).ok()),
@@ -79,7 +76,21 @@ impl SourceVerifier for StandardWebhooks {
         }
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sent_at(&self, headers: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        self.0.sent_at(headers, payload)
+    }
+
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
         self.0.sign(request)
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        Some(Checks {
+            event_type: vec!["{/type}".to_owned()],
+            delivery_id: vec![format!("{{header:{ID}}}")],
+            docs: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"
+                .to_owned(),
+            ..self.0.checks()
+        })
     }
 }

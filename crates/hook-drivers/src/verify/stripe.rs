@@ -10,7 +10,9 @@ use hook_core::{
     duration::HumanDuration,
     names::EventType,
     payload::Payload,
-    ports::verifier::{Claim, DeliveryId, Refusal, SignedRequest, SigningRequest, SourceVerifier, Verified},
+    ports::verifier::{
+        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+    },
 };
 use http::HeaderMap;
 use schemars::JsonSchema;
@@ -18,8 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     freshness,
-    scheme::{Part, Scheme, SignedTime, TimePlace},
-    sent,
+    scheme::{Part, Scheme, SignedTime, TimeFormat, TimePlace},
 };
 
 /// The settings of `stripe`.
@@ -49,7 +50,11 @@ impl Kind for Stripe {
             prefix: "v1=".into(),
             separators: vec![','],
             content: vec![Part::Time, Part::Text(".".into()), Part::Body],
-            time: Some(SignedTime { place: TimePlace::Element, tolerance }),
+            time: Some(SignedTime {
+                place: TimePlace::Element(&["t=", "ts="]),
+                format: TimeFormat::Seconds,
+                tolerance,
+            }),
             ..Scheme::of_body("Stripe-Signature")
         })))
     }
@@ -58,10 +63,6 @@ impl Kind for Stripe {
 impl SourceVerifier for Stripe {
     fn verify(&self, request: &SignedRequest<'_>) -> Result<Verified, Refusal> {
         self.0.verify(request)
-    }
-
-    fn sent_at(&self, headers: &HeaderMap, _: &Payload) -> Option<Timestamp> {
-        sent::in_element(headers, "Stripe-Signature", "t=")
     }
 
     /// No ordering key: Stripe promises no order, so that lanes would only make events wait for each other.
@@ -74,7 +75,21 @@ impl SourceVerifier for Stripe {
         }
     }
 
-    fn sign(&self, request: &SigningRequest<'_>) -> Option<HeaderMap> {
+    fn sent_at(&self, headers: &HeaderMap, payload: &Payload) -> Option<Timestamp> {
+        self.0.sent_at(headers, payload)
+    }
+
+    fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
         self.0.sign(request)
+    }
+
+    fn checks(&self) -> Option<Checks> {
+        Some(Checks {
+            event_type: vec!["{/type}".to_owned()],
+            delivery_id: vec!["{/id}".to_owned()],
+            delivery_id_is_signed: true,
+            docs: "https://docs.stripe.com/webhooks#verify-manually".to_owned(),
+            ..self.0.checks()
+        })
     }
 }

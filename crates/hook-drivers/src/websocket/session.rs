@@ -217,6 +217,7 @@ fn answer(id: Option<&str>, answer: Result<&Accepted, &Rejection>) -> Message {
         Ok(Accepted::NotRouted(request)) => {
             Told { code: "not_routed", request_id: Some(request.to_string()), ..nothing }
         }
+        Ok(Accepted::Challenged(_)) => Told { code: "challenged", ..nothing },
         Err(Rejection { refused, request_id }) => Told {
             code: refused.code,
             message: Some(&refused.message),

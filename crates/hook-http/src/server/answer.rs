@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hook_core::ports::ingress::{Accepted, Rejection, RejectionKind};
+use hook_core::ports::{
+    ingress::{Accepted, Rejection, RejectionKind},
+    verifier::Reply,
+};
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
 
 /// The command that sends a duplicate's event again, since a sender's own "redeliver" does not.
 const HINT: &str = "x-hook-hint";
+/// Where an id stands when the body is the provider's.
+const EVENT_ID: &str = "x-hook-event-id";
+const REQUEST_ID: &str = "x-hook-request-id";
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -37,7 +43,34 @@ pub fn accepted(accepted: Accepted) -> Response<Bytes> {
             response
         }
         Accepted::NotRouted(id) => respond(StatusCode::OK, &body("not_routed", None, Some(id.to_string()))),
+        Accepted::Challenged(reply) => replied(&reply),
     }
+}
+
+/// What a provider wants to be answered, and nothing of ours. A browser shows it as the text that it is.
+pub fn replied(reply: &Reply) -> Response<Bytes> {
+    let mut response = Response::new(reply.body.clone());
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    if let (false, Ok(content_type)) = (reply.content_type.is_empty(), HeaderValue::try_from(&reply.content_type)) {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    response
+}
+
+/// The same where an event was taken: its id, or that of the request, stands in a header.
+pub fn replied_to(accepted: &Accepted, reply: &Reply) -> Response<Bytes> {
+    let (name, id) = match accepted {
+        Accepted::Stored(event) => (EVENT_ID, event.id.to_string()),
+        Accepted::Duplicate(first) => (EVENT_ID, first.to_string()),
+        Accepted::NotRouted(request) => (REQUEST_ID, request.to_string()),
+        Accepted::Challenged(_) => return replied(reply),
+    };
+    let mut response = replied(reply);
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(name, id);
+    }
+    response
 }
 
 /// The answer to a request that was refused, of an adapter that takes this method.

@@ -93,6 +93,8 @@ pub(super) fn taken(source: &str, accepted: &Accepted, now: Timestamp) -> CallTo
         },
         Accepted::Duplicate(first) => Told { event_id: Some(first.to_string()), ..told(Status::Duplicate) },
         Accepted::NotRouted(request) => Told { request_id: Some(request.to_string()), ..told(Status::NotRouted) },
+        // Nothing was published, as where no route takes it; who calls a tool asks for no proof of an address.
+        Accepted::Challenged(_) => told(Status::NotRouted),
     })
 }
 

@@ -17,7 +17,7 @@ use hook_core::{
         ingress::{Refused, RejectionKind},
         log::DedupKey,
         plugin::{Draft, Plugin, Verdict},
-        verifier::{Claim, DeliveryId, Refusal, SourceVerifier},
+        verifier::{Claim, DeliveryId, Refusal, Reply, Shaped, SignedRequest, SourceVerifier},
     },
     secret::Secrets,
 };
@@ -82,10 +82,38 @@ impl Gate {
         verified.map_err(|(_, refusal)| unauthorized(refusal))
     }
 
+    /// The answer to a verified request that is no event, but asks whether this address is ours.
+    pub(crate) fn challenge(&self, source: &Source, verified: &VerifiedEvent) -> Option<Reply> {
+        let (raw, secrets) = (verified.raw(), source.secrets(&self.secrets));
+        let now = self.clock.now();
+        let request = SignedRequest { headers: &raw.headers, url: &raw.url, body: &raw.body, secrets: &secrets, now };
+        source.plan.verifier.challenge(&request, *verified.verified())
+    }
+
+    /// The same of a GET; `None` where the provider of the source asks nothing this way.
+    pub(crate) fn challenge_of_get(
+        &self,
+        adapter: &AdapterId,
+        source: &SourceName,
+        url: &str,
+    ) -> Option<Result<Reply, Refused>> {
+        let plan = &self.source(adapter, source).ok()?.plan;
+        let token = plan.verify_token_env.as_ref().and_then(|name| self.secrets.get(name));
+        Some(plan.verifier.challenge_of_get(url, token.as_ref())?.map_err(unauthorized))
+    }
+
+    /// What the provider of a source insists on being answered.
+    pub(crate) fn reply(&self, source: &SourceName) -> Option<Reply> {
+        self.sources.get(source)?.plan.verifier.reply()
+    }
+
     /// Shape and plugins: what comes out is an event that may be stored.
     pub(crate) fn admit(&self, source: &Source, event: &VerifiedEvent) -> Result<Admission, Refused> {
         let raw = event.raw();
-        let payload = Payload::parse(raw.body.clone())
+        let Shaped { payload, received } = source
+            .plan
+            .verifier
+            .payload(&raw.headers, &raw.body)
             .map_err(|error| refused(RejectionKind::Malformed, "malformed_body", error.to_string()))?;
         let mut claim = source.describe(event, &payload);
         if let Some(stated) = &raw.stated {
@@ -96,7 +124,7 @@ impl Gate {
         let event_type = claim.event_type.clone().unwrap_or_else(EventType::unknown);
         // Before the plugins, so that they see the flags.
         let (flags, trust) = text::inspect(source, event, &event_type, &payload);
-        let meta = Meta { sent_at, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
+        let meta = Meta { sent_at, received_body: received, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
         let mut draft = Draft { source: raw.source.clone(), event_type, meta: meta.clone(), payload };
         for plugin in self.plugins.get(&raw.adapter).into_iter().flatten() {
             match plugin.apply(&mut draft) {
@@ -205,6 +233,7 @@ fn meta(raw: &RawEvent, claim: &Claim, body_digest: &[u8; 32]) -> Meta {
         delivery_id: claim.delivery_id.as_ref().map(|id| bounded(&id.value)),
         body_sha256: Some(hex(body_digest)),
         sent_at: None,
+        received_body: None,
         replay: None,
     }
 }

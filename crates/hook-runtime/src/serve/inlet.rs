@@ -13,6 +13,7 @@ use hook_core::{
     ports::{
         ingress::{Accepted, Inlet, Poison, Refused, Rejection, RejectionKind, Stored},
         log::{Append, Appended, Log, LogError, NewRecord},
+        verifier::Reply,
     },
     secret::Secrets,
 };
@@ -83,6 +84,10 @@ impl Serve {
         let verified = self.gate.verify(source, event).map_err(|refused| reject(Sender::Unverified, refused))?;
         if let Some(slot) = verified.verified().slot {
             self.metrics.secret_used(&name, slot);
+        }
+        if let Some(reply) = self.gate.challenge(source, &verified) {
+            debug!(source = %name, ingress_adapter = %adapter, "challenge answered");
+            return Ok(Accepted::Challenged(reply));
         }
         let admission = within_rate(source).and_then(|()| self.gate.admit(source, &verified));
         let event = match admission.map_err(|refused| reject(Sender::Verified, refused))? {
@@ -250,6 +255,15 @@ impl Inlet for Serve {
 
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>> {
         Box::pin(self.take(event))
+    }
+
+    fn challenge(&self, adapter: &AdapterId, source: &SourceName, url: &str) -> Option<Result<Reply, Rejection>> {
+        let answer = self.gate.challenge_of_get(adapter, source, url)?;
+        Some(answer.map_err(|refused| self.refuse(adapter, Some(source), refused)))
+    }
+
+    fn reply(&self, source: &SourceName) -> Option<Reply> {
+        self.gate.reply(source)
     }
 
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {

@@ -54,8 +54,9 @@ impl Source {
             claim.event_type = selected.and_then(|text| EventType::new(text).ok());
         }
         if let Some(selected) = select(&self.plan.delivery_id) {
-            // The verifier knows whether it signs the header that it names itself; a body is always signed.
-            let is_signed = matches!(self.plan.delivery_id, Some(Selector::Pointer(_)));
+            // The verifier knows whether it signs the header that it names itself, and whether it signs bodies.
+            let is_pointer = matches!(self.plan.delivery_id, Some(Selector::Pointer(_)));
+            let is_signed = is_pointer && self.plan.verifier.signs_body();
             let known = claim.delivery_id.take();
             claim.delivery_id = selected.map(|value| match known {
                 Some(known) if known.value == value => known,

@@ -81,7 +81,7 @@ fn items(text: Bytes) -> Vec<Item> {
 fn of_envelope(written: Written) -> Item {
     let Written { header, payload } = written;
     Item {
-        body: payload.into(),
+        body: header.meta.received_body.map_or_else(|| payload.into(), String::into_bytes),
         source: Some(header.source),
         event_type: Some(header.event_type.to_string()),
         delivery_id: header.meta.delivery_id,
@@ -124,8 +124,8 @@ async fn post(
     let secret: Secret = secret(context, source, environment).map_err(|_| "nothing was signed".to_owned())?;
     let delivery_id = item.delivery_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let event_type = item.event_type.as_ref().unwrap_or(&arguments.event);
-    let now = Timestamp::now().as_millisecond();
-    let event_name = sample::of(&source.verifier_name, event_type, &delivery_id, now).event_name;
+    let verifier = (source.verifier_name.as_str(), &*source.verifier);
+    let event_name = sample::for_verifier(verifier, event_type, &delivery_id, Timestamp::now()).event_name;
     let webhook = Webhook {
         url,
         verifier: &*source.verifier,

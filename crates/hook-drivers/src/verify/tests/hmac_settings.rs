@@ -89,7 +89,13 @@ fn all_faults_are_found_at_once() {
 fn a_missing_signature_says_where_the_name_of_its_header_stands() {
     let verifier = built("hmac", json!({ "header": "X-Signature" }));
     let secrets = vec![(0, Secret::new("secret"))];
-    let request = Request { headers: HeaderMap::new(), body: Vec::new(), secrets, now: Timestamp::UNIX_EPOCH };
+    let request = Request {
+        headers: HeaderMap::new(),
+        url: String::new(),
+        body: Vec::new(),
+        secrets,
+        now: Timestamp::UNIX_EPOCH,
+    };
     let refusal = request.verify(&*verifier).unwrap_err();
     assert_eq!(refusal.to_string(), "the signature is missing: expected header that the source's `header` names");
 }

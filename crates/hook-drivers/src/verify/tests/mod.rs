@@ -2,6 +2,7 @@
 //! `hmac` refuses to be told.
 
 mod hmac_settings;
+mod packs;
 mod promises;
 mod vectors;
 
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use hook_core::{
     Timestamp,
     catalog::BuildError,
-    payload::Payload,
-    ports::verifier::{Claim, Refusal, SignedRequest, SourceVerifier, Verified},
+    ports::verifier::{Claim, Refusal, Reply, SignedRequest, SourceVerifier, Verified},
     secret::Secret,
 };
 use http::HeaderMap;
@@ -21,6 +21,7 @@ use serde_json::Value;
 #[derive(Clone)]
 struct Request {
     headers: HeaderMap,
+    url: String,
     body: Vec<u8>,
     secrets: Vec<(usize, Secret)>,
     now: Timestamp,
@@ -28,12 +29,22 @@ struct Request {
 
 impl Request {
     fn verify(&self, verifier: &dyn SourceVerifier) -> Result<Verified, Refusal> {
-        let Self { headers, body, secrets, now } = self;
-        verifier.verify(&SignedRequest { headers, url: "/webhook/test?a=1", body, secrets, now: *now })
+        verifier.verify(&self.signed())
+    }
+
+    fn signed(&self) -> SignedRequest<'_> {
+        let Self { headers, url, body, secrets, now } = self;
+        SignedRequest { headers, url, body, secrets, now: *now }
+    }
+
+    fn challenge(&self, verifier: &dyn SourceVerifier) -> Option<Reply> {
+        let verified = self.verify(verifier).unwrap();
+        verifier.challenge(&self.signed(), verified)
     }
 
     fn describe(&self, verifier: &dyn SourceVerifier) -> Claim {
-        verifier.describe(&self.headers, &Payload::parse(self.body.clone().into()).unwrap())
+        let payload = verifier.payload(&self.headers, &self.body.clone().into()).unwrap().payload;
+        verifier.describe(&self.headers, &payload)
     }
 }
 
@@ -49,6 +60,9 @@ fn built(verifier: &str, settings: Value) -> Arc<dyn SourceVerifier> {
         Err(error) => panic!("{verifier}: {error:?}"),
     }
 }
+
+/// Path and query where a test says none.
+const URL: &str = "/webhook/test?a=1";
 
 /// Another character of the same alphabet: of hex, base64 and tokens alike.
 fn other(character: char) -> char {

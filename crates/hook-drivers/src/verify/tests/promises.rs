@@ -4,13 +4,14 @@ use std::{panic::AssertUnwindSafe, panic::catch_unwind, sync::Arc};
 
 use hook_core::{
     Timestamp,
-    ports::verifier::{Refusal, SigningRequest, SourceVerifier},
+    ports::verifier::{Address, Refusal, SigningRequest, SourceVerifier},
     secret::Secret,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{Request, built};
+use super::{Request, URL, built};
+use crate::verify::pack;
 
 const BODY: &str =
     r#"{"id":"d-1","type":"Issue","action":"create","data":{"id":"x"},"webhookTimestamp":1700000000000}"#;
@@ -20,6 +21,8 @@ const HUGE: usize = 200_000;
 /// A verifier as a contract may set it up.
 struct Subject {
     name: String,
+    secret: &'static str,
+    other_secret: &'static str,
     verifier: Arc<dyn SourceVerifier>,
     schema: Value,
 }
@@ -36,7 +39,7 @@ const PROMISES: &[Promise] = &[
         subject.signed(BODY).verify(&*subject.verifier).map(|verified| verified.slot) == Ok(slot)
     }),
     ("what is signed with another secret is refused", |subject| {
-        let secrets = vec![(0, Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))];
+        let secrets = vec![(0, Secret::new(subject.other_secret))];
         let answer = Request { secrets, ..subject.signed(BODY) }.verify(&*subject.verifier);
         !subject.verifier.needs_secret() || answer == Err(Refusal::SignatureMismatch)
     }),
@@ -68,7 +71,7 @@ const PROMISES: &[Promise] = &[
     }),
     ("a body that is no JSON is taken where its signature is right", |subject| {
         [&b""[..], b"\xff\xff", b"[1,2]", b"{", b"a=1&b=2", &b"[".repeat(HUGE)].into_iter().all(|body| {
-            let Some(headers) = subject.sign(body, SECRET) else { return !subject.verifier.needs_secret() };
+            let Some(headers) = subject.sign(body, subject.secret) else { return !subject.verifier.needs_secret() };
             Request { headers, body: body.to_vec(), ..subject.signed(BODY) }.verify(&*subject.verifier).is_ok()
         })
     }),
@@ -99,18 +102,26 @@ const PROMISES: &[Promise] = &[
 
 impl Subject {
     fn sign(&self, body: &[u8], secret: &str) -> Option<HeaderMap> {
-        self.verifier.sign(&SigningRequest {
+        let signed = self.verifier.sign(&SigningRequest {
             event_type: "issues",
             delivery_id: "d-1",
             body,
+            address: Address { host: "localhost", url: URL },
             secret: &Secret::new(secret),
             now: now(),
-        })
+        })?;
+        Some(signed.headers)
     }
 
     fn signed(&self, body: &str) -> Request {
-        let headers = self.sign(body.as_bytes(), SECRET).unwrap_or_default();
-        Request { headers, body: body.into(), secrets: vec![(0, Secret::new(SECRET))], now: now() }
+        let headers = self.sign(body.as_bytes(), self.secret).unwrap_or_default();
+        Request {
+            headers,
+            url: URL.to_owned(),
+            body: body.into(),
+            secrets: vec![(0, Secret::new(self.secret))],
+            now: now(),
+        }
     }
 
     /// Whether a request is refused whose headers all hold this.
@@ -125,15 +136,18 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
 
-/// Every verifier with its defaults, and `hmac` in the ways in which it differs most.
+/// Every verifier of ours with its defaults (packs have tests of their own), and `hmac` in the ways in which it differs most.
 fn subjects() -> Vec<Subject> {
     let entries = crate::verify::entries();
     let subject = |name: &str, settings: Value| Subject {
         name: format!("{name} {settings}"),
+        secret: if name == "basic" { "user:password" } else { SECRET },
+        other_secret: if name == "basic" { "user:passwore" } else { "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" },
         verifier: built(name, settings),
         schema: entries.iter().find(|entry| entry.name() == name).unwrap().schema().to_value(),
     };
-    let plain = entries.iter().map(|entry| entry.name()).filter(|name| *name != "hmac");
+    let is_ours = |name: &&str| *name != "hmac" && pack::all().iter().all(|pack| pack.name != *name);
+    let plain = entries.iter().map(|entry| entry.name()).filter(is_ours);
     let described = [
         json!({ "header": "X-Signature" }),
         json!({ "header": "X-Signature", "algorithm": "sha1", "prefix": "sha1=", "delivery_id": "header:X-Delivery" }),
@@ -160,7 +174,7 @@ fn every_verifier_keeps_every_promise() {
         }
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-    assert_eq!(subjects.len(), 11);
+    assert_eq!(subjects.len(), 12);
 }
 
 #[test]

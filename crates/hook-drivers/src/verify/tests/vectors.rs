@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
+use base64::Engine as _;
 use hook_core::{
     SignedDuration, Timestamp,
-    ports::verifier::{Refusal, SourceVerifier},
+    ports::verifier::{Refusal, Reply, SourceVerifier},
     secret::Secret,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Request, built, with_other};
+use super::{Request, URL, built, with_other};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +21,35 @@ struct File {
     _about: String,
     verifier: String,
     vectors: Vec<Vector>,
+    #[serde(default)]
+    gets: Vec<Get>,
+}
+
+/// A GET by which a provider asks whether an address is ours.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Get {
+    name: String,
+    source: String,
+    url: String,
+    token: Option<String>,
+    reply: Option<ExpectedReply>,
+    refusal: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedReply {
+    status: u16,
+    content_type: String,
+    body: String,
+}
+
+impl From<Reply> for ExpectedReply {
+    fn from(reply: Reply) -> Self {
+        let Reply { status, content_type, body } = reply;
+        Self { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -31,6 +61,7 @@ struct Vector {
     secrets: Vec<String>,
     headers: Vec<(String, String)>,
     body: String,
+    url: Option<String>,
     now: Timestamp,
     expected: Expected,
     signature: Option<String>,
@@ -38,6 +69,7 @@ struct Vector {
     signs_body: bool,
     fresh_for_seconds: Option<i64>,
     claim: Option<ExpectedClaim>,
+    challenge: Option<ExpectedReply>,
 }
 
 #[derive(Deserialize)]
@@ -70,12 +102,23 @@ impl Vector {
             headers.append(name, value);
         }
         let secrets = self.secrets.iter().map(|secret| Secret::new(secret.as_str())).enumerate().collect();
-        Request { headers, body: self.body.clone().into_bytes(), secrets, now: self.now }
+        let url = self.url.clone().unwrap_or_else(|| URL.to_owned());
+        Request { headers, url, body: self.body.clone().into_bytes(), secrets, now: self.now }
     }
 
-    /// The request with one text of the header values replaced.
+    /// The header that holds this text; `None` where it stands in the body or the URL.
+    fn header_with(&self, signature: &str) -> Option<(&str, &str)> {
+        let holder = self.headers.iter().find(|(_, value)| value.contains(signature));
+        holder.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The request with one text replaced, wherever it stands.
     fn with_signature(&self, signature: &str, replacement: &str) -> Request {
         let mut request = self.request();
+        request.url = request.url.replace(signature, replacement);
+        if self.header_with(signature).is_none() {
+            request.body = self.body.replace(signature, replacement).into_bytes();
+        }
         for value in request.headers.values_mut() {
             let text = value.to_str().unwrap().replace(signature, replacement);
             *value = HeaderValue::try_from(text).unwrap();
@@ -154,6 +197,58 @@ fn every_vector_says_of_itself_what_it_is() {
 }
 
 #[test]
+fn a_challenge_is_answered_and_an_event_is_not() {
+    let mut count = 0;
+    each(|name, vector, verifier| {
+        if matches!(vector.expected, Expected::Slot(_)) {
+            let found = vector.request().challenge(verifier).map(ExpectedReply::from);
+            assert_eq!(found, vector.challenge, "{name}");
+            count += usize::from(found.is_some());
+        }
+    });
+    assert_eq!(count, 5, "Slack, Zoom, Twitch, and two of Discord");
+}
+
+#[test]
+fn a_get_is_answered_where_it_knows_the_token() {
+    let mut count = 0;
+    for file in files() {
+        let verifier = (!file.gets.is_empty()).then(|| built(&file.verifier, serde_json::json!({})));
+        for get in &file.gets {
+            count += 1;
+            assert!(!get.source.is_empty());
+            let token = get.token.as_ref().map(|token| Secret::new(token.as_str()));
+            let found = verifier.as_ref().unwrap().challenge_of_get(&get.url, token.as_ref());
+            let (reply, refusal) = match found {
+                None => (None, None),
+                Some(Ok(reply)) => (Some(ExpectedReply::from(reply)), None),
+                Some(Err(refusal)) => (None, Some(refusal.code().to_owned())),
+            };
+            assert_eq!((&reply, &refusal), (&get.reply, &get.refusal), "{}: {}", file.verifier, get.name);
+        }
+    }
+    assert!(count > 10, "only {count} are asked");
+}
+
+#[test]
+fn a_signature_in_another_encoding_is_refused() {
+    let mut count = 0;
+    each_signed(|name, vector, signature, _, verifier| {
+        let base64 = || base64::engine::general_purpose::STANDARD;
+        let other = match (hex::decode(signature), base64().decode(signature)) {
+            (Ok(bytes), _) => base64().encode(bytes),
+            (Err(_), Ok(bytes)) => hex::encode(bytes),
+            (Err(_), Err(_)) => return,
+        };
+        count += 1;
+        let answer = vector.with_signature(signature, &other).verify(verifier);
+        let is_refused = matches!(answer, Err(Refusal::SignatureMismatch | Refusal::MalformedSignature));
+        assert!(is_refused, "{name}: {answer:?}");
+    });
+    assert!(count > 50, "only {count} could be written otherwise");
+}
+
+#[test]
 fn a_body_that_is_wrong_by_one_byte_is_refused() {
     each_signed(|name, vector, _, _, verifier| {
         let refused = |body: Vec<u8>, what: &str| {
@@ -199,8 +294,10 @@ fn a_signature_that_is_wrong_by_one_character_is_refused() {
 #[test]
 fn a_header_that_is_missing_or_twice_is_refused() {
     each_signed(|name, vector, signature, _, verifier| {
-        let holds_it = |(_, value): &&(String, String)| value.contains(signature);
-        let (header, value) = vector.headers.iter().find(holds_it).unwrap();
+        let Some((header, value)) = vector.header_with(signature) else {
+            let gone = vector.with_signature(signature, "").verify(verifier);
+            return assert!(gone.is_err(), "{name}: {gone:?}");
+        };
         let mut request = vector.request();
         request.headers.remove(header);
         assert!(matches!(request.verify(verifier), Err(Refusal::MissingSignature { .. })), "{name}");
@@ -222,6 +319,10 @@ fn a_time_is_fresh_exactly_as_long_as_the_vector_says() {
             return assert!(at(1_000_000_000).is_ok(), "{name}: no time is signed");
         };
         count += 1;
+        if let Ok(shaped) = verifier.payload(&vector.request().headers, &vector.body.clone().into()) {
+            let sent_at = verifier.sent_at(&vector.request().headers, &shaped.payload);
+            assert_eq!(sent_at.map(Timestamp::as_second), Some(vector.now.as_second()), "{name}");
+        }
         for side in [1, -1] {
             assert!(at(side * seconds).is_ok(), "{name}: {}", side * seconds);
             assert_eq!(at(side * (seconds + 1)), Err(Refusal::StaleTimestamp), "{name}: {}", side * (seconds + 1));

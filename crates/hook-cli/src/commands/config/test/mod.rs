@@ -15,12 +15,12 @@ use hook_core::{
     clock::{SharedClock, SystemClock},
     event::{RawEvent, RequestId},
     names::{AdapterId, EnvName},
-    ports::verifier::SigningRequest,
+    ports::verifier::{Address, Signed, SigningRequest},
     problem::{Problem, codes},
     secret::{Secret, SecretStore, Secrets},
 };
 use hook_runtime::rehearsal::{Trust, rehearse};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::HOST};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -161,10 +161,16 @@ impl Bench<'_> {
         let body = self.body(event)?;
         let now = Timestamp::now();
         let source = self.plan.sources.get(&event.source);
-        let mut headers = match (event.signature, source) {
-            (Signature::Valid, Some(source)) => signed(source, event, &body, now)?,
-            _ => HeaderMap::new(),
+        let mut url = format!("/webhook/{}", event.source);
+        let signed = match (event.signature, source) {
+            (Signature::Valid, Some(source)) => signed(source, event, (&url, &body), now)?,
+            _ => Signed::default(),
         };
+        let (mut headers, body) = (signed.headers, signed.body.unwrap_or(body));
+        headers.entry(HOST).or_insert(HeaderValue::from_static(HOST_NAME));
+        if let Some((name, value)) = signed.parameter {
+            url = format!("{url}?{name}={value}");
+        }
         for (name, value) in &event.headers {
             let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no name of a header"))?;
             let value: HeaderValue = value.parse().map_err(|_| format!("the value of header `{name}` is none"))?;
@@ -174,7 +180,7 @@ impl Bench<'_> {
             request_id: RequestId::generate(),
             adapter: self.adapter(event)?,
             source: event.source.clone(),
-            url: format!("/webhook/{}", event.source),
+            url,
             headers,
             body: body.into(),
             received_at: now,
@@ -207,20 +213,24 @@ impl Bench<'_> {
     }
 }
 
-fn signed(source: &SourcePlan, event: &Event, body: &[u8], now: Timestamp) -> Result<HeaderMap, String> {
+/// Where the requests of tests go, for providers that sign that too.
+const HOST_NAME: &str = "localhost";
+
+fn signed(source: &SourcePlan, event: &Event, (url, body): (&str, &[u8]), now: Timestamp) -> Result<Signed, String> {
     let signing = SigningRequest {
         event_type: event.r#type.as_deref().unwrap_or("test"),
         delivery_id: event.delivery_id.as_deref().unwrap_or("test-delivery"),
+        address: Address { host: HOST_NAME, url },
         body,
         secret: &Secret::new(SECRET),
         now,
     };
     match source.verifier.sign(&signing) {
-        Some(headers) => Ok(headers),
+        Some(signed) => Ok(signed),
         None if source.verifier.needs_secret() => {
             Err(format!("requests of `{}` cannot be signed here: write `signature = \"assumed\"`", source.name))
         }
-        None => Ok(HeaderMap::new()),
+        None => Ok(Signed::default()),
     }
 }
 
