@@ -15,6 +15,7 @@ pub mod mcp;
 pub mod replay;
 pub mod run;
 pub mod send;
+pub mod sources;
 pub mod status;
 pub mod test;
 
@@ -40,6 +41,7 @@ pub enum Command {
     /// Run the role that delivers
     Smash(run::Arguments),
     Send(send::Arguments),
+    Sources(sources::Arguments),
     Status(status::Arguments),
     Events(events::Arguments),
     Explain(explain::Arguments),
@@ -65,6 +67,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Exit> {
         Command::Relay(arguments) => run::run_relay(context, arguments),
         Command::Smash(arguments) => run::run(context, arguments, &[Role::Smash]),
         Command::Send(arguments) => send::run(context, arguments),
+        Command::Sources(arguments) => sources::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Events(arguments) => events::run(context, arguments),
         Command::Explain(arguments) => explain::run(context, arguments),

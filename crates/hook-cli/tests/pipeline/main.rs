@@ -11,6 +11,7 @@
 //! | [`embedded`] | what is the embedded log's alone |
 //! | [`commands`] | `demo`, `send` and `test` |
 //! | `mcp` | events as calls of a tool; the pipeline for agents that operate it |
+//! | [`sources`] | providers that packs describe: bodies, challenges, answers |
 //! | [`sockets`] | events over WebSocket, in and out |
 //! | [`steps`] | filters and plugins on both sides of the log |
 //! | [`streams`] | events to clients that connect to us |
@@ -46,6 +47,7 @@ mod questions;
 mod rotation;
 mod sockets;
 mod steps;
+mod sources;
 mod streams;
 mod support;
 mod tls;

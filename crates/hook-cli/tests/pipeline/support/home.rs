@@ -154,8 +154,8 @@ impl Home {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = self.bare(arguments);
         command.args(["--contract", "contract.toml"]);
-        // They read a file, and have no log of their own.
-        if !["replay kafka", "replay webhook"].iter().any(|command| arguments.starts_with(command)) {
+        // They read a file, or nothing, and have no log of their own.
+        if !["replay kafka", "replay webhook", "sources"].iter().any(|command| arguments.starts_with(command)) {
             command.args(["--data-dir", "data"]);
         }
         let runs = ["up", "serve", "relay", "smash"].iter().any(|role| arguments.split(' ').next() == Some(role));

@@ -4,6 +4,7 @@
 //! - <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 //! - <https://linear.app/developers/webhooks#securing-webhooks>
 //! - <https://docs.stripe.com/webhooks#verify-manually>
+//! - <https://docs.slack.dev/authentication/verifying-requests-from-slack/>
 //! - <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -93,6 +94,15 @@ pub(crate) fn stripe(body: &Value, time: u64) -> Webhook {
     let time = time.to_string();
     let signature = hex::encode(mac(secrets::STRIPE.as_bytes(), &[time.as_bytes(), b".", &body]));
     Webhook::unsigned("stripe", body).header("Stripe-Signature", &format!("t={time},v1={signature}"))
+}
+
+/// Slack, now, with a secret.
+pub(crate) fn slack(secret: &str, body: impl Into<Vec<u8>>) -> Webhook {
+    let (body, time) = (body.into(), unix_seconds().to_string());
+    let signature = hex::encode(mac(secret.as_bytes(), &[b"v0:", time.as_bytes(), b":", &body]));
+    Webhook::unsigned("slack", body)
+        .header("X-Slack-Request-Timestamp", &time)
+        .header("X-Slack-Signature", &format!("v0={signature}"))
 }
 
 /// Whether a delivery carries a Standard Webhooks signature of this secret; says what is wrong with it otherwise.
