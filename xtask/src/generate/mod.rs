@@ -5,6 +5,7 @@
 
 mod reference;
 mod schemas;
+mod sources;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

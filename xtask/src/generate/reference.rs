@@ -6,7 +6,7 @@ use hook_core::catalog::{Catalog, Entry};
 use hook_sanitize::{Class, Field, Table};
 use serde_json::Value;
 
-use super::MARK;
+use super::{MARK, sources};
 
 /// Every page, by path.
 pub(super) fn files(catalog: &Catalog) -> Vec<(String, String)> {
@@ -14,6 +14,7 @@ pub(super) fn files(catalog: &Catalog) -> Vec<(String, String)> {
     vec![
         page("drivers", drivers(catalog)),
         page("commands", commands(hook_cli::command())),
+        page("sources", sources::page(catalog)),
         page("variables", variables(variables::ALL, catalog)),
         page("flags", flags()),
     ]
@@ -67,7 +68,12 @@ fn drivers(catalog: &Catalog) -> String {
     );
     kinds(&mut page, "Where events come in", "`[[serve.ingress_adapters]]`, `driver`", &catalog.ingress);
     kinds(&mut page, "Where events go out", "`[[smash.egress_adapters]]`, `driver`", &catalog.egress);
-    kinds(&mut page, "Verifiers", "`[sources.NAME]`, `verifier`", &catalog.verifiers);
+    kinds(
+        &mut page,
+        "Verifiers",
+        "`[sources.NAME]`, `verifier`; [sources](sources.md) says what each checks",
+        &catalog.verifiers,
+    );
     kinds(&mut page, "Plugins", "`plugins` of an adapter, `driver`", &catalog.plugins);
     page += "\n## Built-in sources\n\nThese need no block in the contract; one in the contract takes its place.\n\n";
     page += "| source | verifier | secret |\n|---|---|---|\n";
