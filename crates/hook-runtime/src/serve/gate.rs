@@ -124,7 +124,8 @@ impl Gate {
         let event_type = claim.event_type.clone().unwrap_or_else(EventType::unknown);
         // Before the plugins, so that they see the flags.
         let (flags, trust) = text::inspect(source, event, &event_type, &payload);
-        let meta = Meta { sent_at, received_body: received, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
+        let meta =
+            Meta { sent_at, received_body: received, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
         let mut draft = Draft { source: raw.source.clone(), event_type, meta: meta.clone(), payload };
         for plugin in self.plugins.get(&raw.adapter).into_iter().flatten() {
             match plugin.apply(&mut draft) {
