@@ -236,7 +236,7 @@ impl Folding<'_> {
         } else if looks_latin(lower(char)).is_some() {
             self.word.foreign += 1;
             self.out.push(lower(char));
-        } else if char.is_alphabetic() {
+        } else if is_letter(char) {
             // Its script has other letters beside those that look Latin: the word is what it seems to be.
             self.out.push(lower(char));
         } else if matches!(char, '“' | '”' | '„' | '«' | '»' | '「' | '」' | '『' | '』' | '‟' | '‹' | '›')
@@ -260,6 +260,9 @@ impl Folding<'_> {
     }
 
     fn end_chain(&mut self) {
+        if self.chain.length == 0 && self.chain.selectors.is_empty() && self.chain.flag_tags == 0 {
+            return;
+        }
         let chain = std::mem::take(&mut self.chain);
         if chain.length > self.evidence.longest_chain {
             self.evidence.longest_chain = chain.length;
@@ -313,8 +316,17 @@ fn is_common_mark(char: char) -> bool {
     matches!(char, '\u{0300}'..='\u{0304}' | '\u{0306}'..='\u{030c}' | '\u{0323}'..='\u{0328}' | '\u{0331}' | '\u{031b}')
 }
 
+/// Whether it is a letter. The blocks that hold nothing else are known without the tables of Unicode, which are slow.
+fn is_letter(char: char) -> bool {
+    let is_block = matches!(char, '\u{0410}'..='\u{044f}' | '\u{3041}'..='\u{3096}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
+    is_block || char.is_alphabetic()
+}
+
 fn lower(char: char) -> char {
     match char {
+        'а'..='я' | '\u{0900}'..='\u{0dff}' | '\u{3040}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => char,
+        // The small letters follow the capital ones.
+        'А'..='Я' => char::from_u32(u32::from(char) + 0x20).unwrap_or(char),
         'ё' | 'Ё' => 'е',
         'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
         'ى' => 'ي',
