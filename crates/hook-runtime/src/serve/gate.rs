@@ -126,8 +126,11 @@ impl Gate {
         let (flags, trust) = text::inspect(source, event, &event_type, &payload);
         let meta =
             Meta { sent_at, received_body: received, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
-        let mut draft = Draft { source: raw.source.clone(), event_type, meta: meta.clone(), payload };
-        for plugin in self.plugins.get(&raw.adapter).into_iter().flatten() {
+        let plugins = self.plugins.get(&raw.adapter).filter(|plugins| !plugins.is_empty());
+        // Of what a plugin changes here the flags alone are taken over; without any there is nothing to keep.
+        let before = plugins.map(|_| meta.clone());
+        let mut draft = Draft { source: raw.source.clone(), event_type, meta, payload };
+        for plugin in plugins.into_iter().flatten() {
             match plugin.apply(&mut draft) {
                 Verdict::Keep => {}
                 Verdict::Drop { reason } => return Ok(Admission::Dropped { reason }),
@@ -141,7 +144,10 @@ impl Gate {
             source: draft.source,
             event_type: draft.event_type,
             received_at: raw.received_at,
-            meta: Meta { flags: draft.meta.flags, ..meta },
+            meta: match before {
+                Some(before) => Meta { flags: draft.meta.flags, ..before },
+                None => draft.meta,
+            },
         };
         Ok(Admission::Admitted(Box::new(Admitted::new(source, raw, &claim, (header, draft.payload), &body_digest))))
     }

@@ -15,7 +15,6 @@ const LARGE: usize = 64 * 1024;
 const BY_ADAPTER: &str = "adapter";
 
 /// The flags of a payload, and how far it is to be trusted. Nothing of it is changed, and nothing refuses it.
-///
 pub(super) fn inspect(
     source: &Source,
     event: &VerifiedEvent,
