@@ -368,6 +368,11 @@ const LATIN: &[(&str, &str)] = &[
     ("th", "þÞ"),
 ];
 
+/// Makes what is made at first use.
+pub(crate) fn prepare() {
+    latin('a');
+}
+
 /// What an accented Latin letter is without its accent.
 fn latin(char: char) -> Option<&'static str> {
     static TABLE: LazyLock<Vec<&'static str>> = LazyLock::new(|| {

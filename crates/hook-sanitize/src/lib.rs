@@ -48,3 +48,11 @@ pub use fence::Fence;
 pub use inspect::{Report, inspect, inspect_text};
 pub use present::{Presented, present};
 pub use tables::{Field, Kind, Table, providers, table};
+
+/// Builds the lists of words and the tables of fields, which the first text would build otherwise: a process that is about to
+/// serve calls this, so that no event waits for it. Calling it again does nothing.
+pub fn prepare() {
+    lexicon::prepare();
+    fold::prepare();
+    tables::prepare();
+}

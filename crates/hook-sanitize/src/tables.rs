@@ -101,10 +101,16 @@ impl Table {
     }
 }
 
+/// Makes what is made at first use.
+pub(crate) fn prepare() {
+    LazyLock::force(&TABLES);
+}
+
+static TABLES: LazyLock<HashMap<(&str, &str), Table>> = LazyLock::new(all);
+
 /// The table of a provider's type of event, such as `github` and `issues.opened`; `None` where there is none: then all of a
 /// payload counts as written by users.
 pub fn table(provider: &str, event_type: &str) -> Option<&'static Table> {
-    static TABLES: LazyLock<HashMap<(&str, &str), Table>> = LazyLock::new(all);
     let family = event_type.split('.').next().unwrap_or_default();
     let (provider, _) = PROVIDERS.iter().find(|(name, _)| *name == provider)?;
     // The keys are static; looking one up must not ask that of an event.

@@ -102,6 +102,11 @@ pub(crate) struct Lexicon {
     jumbles: Filter,
 }
 
+/// Makes what is made at first use.
+pub(crate) fn prepare() {
+    lexicon();
+}
+
 /// The one that is used, made at first use.
 pub(crate) fn lexicon() -> &'static Lexicon {
     static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::build(LISTS));
