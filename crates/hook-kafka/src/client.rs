@@ -273,10 +273,11 @@ impl Clients {
         config
     }
 
-    /// How many bytes librdkafka may hold for one consumer. As much again waits outside of it.
+    /// How many bytes of records librdkafka may hold for one consumer. As much again waits outside of it, and a third of what
+    /// there is goes to answers that are being unpacked, and to those that are kept for the last record in them.
     pub(crate) fn fetch_share(&self) -> usize {
         let consumers = u64::try_from(self.settings.consumers.max(1)).unwrap_or(u64::MAX);
-        usize::try_from(self.settings.fetch_memory / consumers / 2).unwrap_or(usize::MAX).max(1 << 16)
+        usize::try_from(self.settings.fetch_memory / consumers / 3).unwrap_or(usize::MAX).max(1 << 16)
     }
 }
 
@@ -507,7 +508,7 @@ mod tests {
     #[test]
     fn the_fetch_memory_is_divided_among_the_consumers() {
         let mut settings = Settings::new(["127.0.0.1:9092"]);
-        (settings.consumers, settings.fetch_memory) = (16, 64 << 20);
+        (settings.consumers, settings.fetch_memory) = (16, 96 << 20);
         let clients = Clients::new(Arc::new(settings), Health::default(), Arc::new(SystemClock));
         assert_eq!(clients.fetch_share(), 2 << 20);
         let config = clients.member(&CursorName::new("app.route.out").unwrap());
