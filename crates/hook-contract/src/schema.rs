@@ -1,5 +1,7 @@
 //! The JSON Schema of a whole contract, with the drivers, verifiers and plugins of a build: for editors and for readers.
 
+use std::collections::HashMap;
+
 use hook_core::catalog::{Catalog, Entry};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +37,7 @@ pub fn contract_schema(catalog: &Catalog) -> Value {
         choice("verifier", &schema_of::<SourceCommon>(), &choices(&catalog.verifiers), &[]);
     sections["backbone"] = backbone();
     tidy(&mut schema);
+    let mut schema = share(schema);
     schema["title"] = json!("Contract of hook");
     schema
 }
@@ -133,6 +136,68 @@ fn tidy(schema: &mut Value) {
             fields.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// What is written in fewer bytes is as readable where it stands.
+const SHORTEST_SHARED: usize = 160;
+
+/// What a schema says of a key, in one place or in several.
+struct Said {
+    key: String,
+    schema: Value,
+    times: usize,
+}
+
+/// Writes once, below `$defs`, what several tables say of a key: most keys of a driver are those that all drivers take.
+fn share(mut schema: Value) -> Value {
+    let mut said = Vec::new();
+    collect(&schema, &mut said);
+    said.retain(|said| said.times > 1);
+    let mut names: HashMap<String, usize> = HashMap::new();
+    for Said { key, .. } in &mut said {
+        let number = names.entry(key.clone()).and_modify(|number| *number += 1).or_insert(1);
+        if *number > 1 {
+            *key = format!("{key}-{number}");
+        }
+    }
+    refer(&mut schema, &said);
+    let definition = |each: &Said| {
+        let mut schema = each.schema.clone();
+        refer(&mut schema, &said);
+        (each.key.clone(), schema)
+    };
+    schema["$defs"] = said.iter().map(definition).collect::<Map<_, _>>().into();
+    schema
+}
+
+fn collect(schema: &Value, said: &mut Vec<Said>) {
+    for (key, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        match said.iter_mut().find(|said| said.schema == *schema) {
+            Some(known) => known.times += 1,
+            None if schema.to_string().len() < SHORTEST_SHARED => {}
+            None => said.push(Said { key: key.clone(), schema: schema.clone(), times: 1 }),
+        }
+    }
+    match schema {
+        Value::Object(fields) => fields.values().for_each(|value| collect(value, said)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, said)),
+        _ => {}
+    }
+}
+
+/// Puts a reference wherever something shared stands.
+fn refer(schema: &mut Value, shared: &[Said]) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for schema in properties.into_iter().flat_map(Map::values_mut) {
+        if let Some(said) = shared.iter().find(|said| said.schema == *schema) {
+            *schema = json!({ "$ref": format!("#/$defs/{}", said.key) });
+        }
+    }
+    match schema {
+        Value::Object(fields) => fields.values_mut().for_each(|value| refer(value, shared)),
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, shared)),
         _ => {}
     }
 }
