@@ -49,6 +49,8 @@ pub(crate) enum Admission {
 
 impl Gate {
     pub(crate) fn new(plan: &Plan, secrets: Secrets, clock: SharedClock) -> Self {
+        // The first event does not wait for it.
+        hook_sanitize::prepare();
         let sources = plan.sources.iter().map(|(name, plan)| (name.clone(), Source::new(plan.clone()))).collect();
         let plugins = plan.serve.adapters.iter().map(|adapter| (adapter.id.clone(), adapter.plugins.clone())).collect();
         Self { sources, reserved: reserved(plan), routes: plan.serve.routes.clone(), plugins, secrets, clock }
