@@ -34,8 +34,17 @@ pub trait Tools: Send + Sync + 'static {
     /// The tools that there are.
     fn list(&self) -> Vec<Tool>;
 
-    /// Answers a call of one of them with the JSON of an object, or says what is wrong.
-    fn call(&self, name: &str, arguments: JsonObject) -> BoxFuture<'_, Result<String, String>>;
+    /// Answers a call of one of them, or says what is wrong.
+    fn call(&self, name: &str, arguments: JsonObject) -> BoxFuture<'_, Result<Answer, String>>;
+}
+
+/// What a tool answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The JSON of an object, as text and as data.
+    Data(String),
+    /// Texts to be read, for what others wrote: as data it would come before the agent without its fence.
+    Texts(Vec<String>),
 }
 
 /// The conversation could not begin, or broke off.
@@ -96,7 +105,7 @@ impl ServerHandler for Server {
         }
         let answer = self.tools.call(&request.name, request.arguments.unwrap_or_default()).await;
         Ok(match answer {
-            Ok(json) => answered(json),
+            Ok(answer) => answered(answer),
             Err(message) => CallToolResult::error(vec![ContentBlock::text(message)]),
         }
         .into())
@@ -104,7 +113,11 @@ impl ServerHandler for Server {
 }
 
 /// The text is the answer to the digit; what is structured holds numbers as far as the SDK does.
-fn answered(json: String) -> CallToolResult {
+fn answered(answer: Answer) -> CallToolResult {
+    let json = match answer {
+        Answer::Data(json) => json,
+        Answer::Texts(texts) => return CallToolResult::success(texts.into_iter().map(ContentBlock::text).collect()),
+    };
     match serde_json::from_str(&json) {
         Ok(value) => {
             let mut result = CallToolResult::structured(value);

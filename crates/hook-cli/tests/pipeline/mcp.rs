@@ -242,7 +242,11 @@ fn an_agent_that_operates_the_pipeline_sees_what_people_see_and_changes_nothing(
     assert_eq!(agent.answer("status", &json!({}))["ready"], true);
     let listed = agent.answer("list_events", &json!({ "source": "github", "since": "1h", "limit": 5 }));
     assert_eq!((text(&listed, "/items/0/id"), &listed["items"][0]["payload"]), (id.as_str(), &Value::Null));
-    assert_eq!(text(&agent.answer("show_event", &json!({ "id": id })), "/payload/action"), "opened");
+    let shown = agent.call("show_event", &json!({ "id": id }));
+    let (known, fenced) = (text(&shown, "/content/0/text"), text(&shown, "/content/1/text"));
+    assert!(known.contains(&id) && !known.contains("\"action\""), "{known}");
+    assert!(fenced.contains("<<<DATA ") && fenced.contains("\"action\":\"opened\""), "{fenced}");
+    assert_eq!(shown.get("structuredContent"), None, "an agent could be shown that without its fence");
     poll_until("its story is told", || {
         let story = agent.answer("explain", &json!({ "id": id }));
         story["destinations"][0]["state"] == "delivered"

@@ -1,11 +1,13 @@
 //! The tools, and the command line that each of them is.
 
-use std::{borrow::Cow, collections::BTreeMap, ffi::OsString};
+use std::ffi::OsString;
 
-use hook_mcp::stdio::Tool;
+use hook_mcp::stdio::{Answer, Tool};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
+
+use super::shown::{Fences, without_payload};
 
 /// An answer to an agent is not longer than this: it has to be read.
 const MOST_EVENTS: u32 = 100;
@@ -112,7 +114,12 @@ pub(super) fn all() -> Vec<Tool> {
             "The newest stored events without their payloads, with their place in the log.",
             schema::<EventFilter>(),
         ),
-        tool("show_event", "Show an event", "One event with its payload, and where it goes.", schema::<One>()),
+        tool(
+            "show_event",
+            "Show an event",
+            "One event and where it goes, and behind a fence its payload.",
+            schema::<One>(),
+        ),
         tool(
             "explain",
             "Tell the story of an event",
@@ -125,7 +132,12 @@ pub(super) fn all() -> Vec<Tool> {
             "The newest events that a destination did not take, and why, without their payloads.",
             schema::<DeadLetterFilter>(),
         ),
-        tool("show_dead_letters", "Show dead letters", "The dead letters of one event, whole.", schema::<One>()),
+        tool(
+            "show_dead_letters",
+            "Show dead letters",
+            "The dead letters of one event, and behind a fence the payload of each.",
+            schema::<One>(),
+        ),
         tool(
             "list_replays",
             "List replays and redrives",
@@ -213,48 +225,38 @@ impl Asked {
         words.into_iter().map(OsString::from).collect()
     }
 
-    /// What the command has written, as an object: the lines of a list are its `items`. Payloads stay as they are.
-    pub(super) fn answer(&self, written: &str) -> Result<String, String> {
+    /// What the command has written: an object, where the lines of a list are its `items`. Of what has payloads, texts with a fence
+    /// around each.
+    pub(super) fn answer(&self, written: &str, fences: &Fences) -> Result<Answer, String> {
         let is_list = matches!(self, Self::ListEvents(_) | Self::ListDeadLetters(_) | Self::ListReplays);
         if !is_list && written.len() > LONGEST_ANSWER {
             return Err(format!("the answer has {} bytes, which is too much for a conversation", written.len()));
         }
         let mut lines = written.lines().filter(|line| !line.is_empty());
-        match self {
-            Self::ListEvents(_) | Self::ListDeadLetters(_) => Ok(items(lines.map(without_payload))),
-            Self::ShowDeadLetters(_) => Ok(items(lines.map(str::to_owned))),
+        let nothing = || "there is no answer".to_owned();
+        Ok(Answer::Data(match self {
+            Self::ListEvents(_) | Self::ListDeadLetters(_) => items(lines.map(without_payload)),
             // The newest: what was long ago is for a terminal.
             Self::ListReplays => {
                 let all: Vec<_> = lines.map(str::to_owned).collect();
                 let newest = all.len().saturating_sub(MOST_EVENTS as usize);
-                Ok(items(all.into_iter().skip(newest)))
+                items(all.into_iter().skip(newest))
+            }
+            Self::ShowEvent(_) | Self::ShowDeadLetters(_) => {
+                let texts: Vec<_> = lines.flat_map(|line| fences.show(line)).collect();
+                return if texts.is_empty() { Err(nothing()) } else { Ok(Answer::Texts(texts)) };
             }
             Self::Status
-            | Self::ShowEvent(_)
             | Self::Explain(_)
             | Self::ReplayEvents(_)
             | Self::RedriveDeadLetters(_)
-            | Self::ReplayEvent(_) => {
-                lines.next_back().map(str::to_owned).ok_or_else(|| "there is no answer".to_owned())
-            }
-        }
+            | Self::ReplayEvent(_) => lines.next_back().map(str::to_owned).ok_or_else(nothing)?,
+        }))
     }
 }
 
 fn items(lines: impl Iterator<Item = String>) -> String {
     format!("{{\"items\":[{}]}}", lines.collect::<Vec<_>>().join(","))
-}
-
-/// An event, or the one in a dead letter, without what its sender wrote.
-fn without_payload(line: &str) -> String {
-    let Ok(mut fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(line) else {
-        return line.to_owned();
-    };
-    fields.remove("payload");
-    let envelope = fields.get("envelope").map(|envelope| without_payload(envelope.get()));
-    let envelope = envelope.as_deref().and_then(|json| serde_json::from_str(json).ok());
-    fields.extend(envelope.map(|envelope| ("envelope".into(), envelope)));
-    serde_json::to_string(&fields).expect("what was read serialises")
 }
 
 fn events(filter: &EventFilter) -> Vec<String> {
@@ -372,13 +374,29 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_list_are_items_without_payloads() {
+        let fences = Fences::new();
+        let answer = |asked: &Asked, written: &str| match asked.answer(written, &fences).unwrap() {
+            Answer::Data(json) => json,
+            Answer::Texts(texts) => panic!("{texts:?}"),
+        };
         let list = Asked::read("list_events", Map::new()).unwrap();
-        assert_eq!(list.answer("").unwrap(), "{\"items\":[]}");
+        assert_eq!(answer(&list, ""), "{\"items\":[]}");
         let lines = "{\"id\":\"x\",\"payload\":{}}\n{\"envelope\":{\"id\":\"y\",\"payload\":{}}}\n";
-        assert_eq!(list.answer(lines).unwrap(), "{\"items\":[{\"id\":\"x\"},{\"envelope\":{\"id\":\"y\"}}]}");
-        let event = "{\"payload\":{\"n\":12345678901234567890123,\"x\":1.10}}";
-        assert_eq!(Asked::Status.answer(&format!("{event}\n")).unwrap(), event, "to the digit");
-        assert!(Asked::Status.answer("").is_err());
+        assert_eq!(answer(&list, lines), "{\"items\":[{\"id\":\"x\"},{\"envelope\":{\"id\":\"y\"}}]}");
+        let number = "{\"n\":12345678901234567890123,\"x\":1.10}";
+        assert_eq!(answer(&Asked::Status, &format!("{number}\n")), number, "to the digit");
+        assert!(Asked::Status.answer("", &fences).is_err());
+    }
+
+    #[test]
+    fn what_has_payloads_is_answered_as_texts_and_never_as_data() {
+        let id = json!({ "id": "x" }).as_object().unwrap().clone();
+        for name in ["show_event", "show_dead_letters"] {
+            let answer =
+                Asked::read(name, id.clone()).unwrap().answer("{\"id\":\"x\",\"payload\":{}}\n", &Fences::new());
+            let Ok(Answer::Texts(texts)) = answer else { panic!("{answer:?}") };
+            assert_eq!((texts.len(), texts[0].as_str()), (2, "{\"id\":\"x\"}"));
+        }
     }
 
     #[test]
