@@ -98,6 +98,9 @@ pub struct DestinationStory {
     pub destination: String,
     /// How it stands.
     pub state: DeliveryState,
+    /// Why, where it was not delivered: the last error, or the rule that leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Attempts that the journal still knows.
     pub attempts: u32,
     /// How long after it was received the destination's first attempts began and ended.
@@ -130,7 +133,7 @@ pub enum DeliveryState {
     Delivered,
     /// It is in the dead letters.
     DeadLettered,
-    /// It was given up, as the destination is not required.
+    /// A plugin has left it out, or it was given up, as the destination is not required.
     Dropped,
     /// The cursor is past it, and the journal no longer says how it ended.
     Done,
@@ -229,14 +232,15 @@ fn of_destination(
     state: &LogState,
 ) -> DestinationStory {
     let is_past = read.iter().all(|position| is_past(state, cursor, position));
-    let Told { last, ended, attempts, times } = told(&destination, header.received_at, steps);
+    let Told { last, ended, reason, attempts, times } = told(&destination, header.received_at, steps);
     // Each place that the event stands in, a replay's too, ends once.
     let state = match last {
         Some(last) if is_past || ended >= read.len() => last,
         None if is_past => DeliveryState::Done,
         _ => DeliveryState::Pending,
     };
-    DestinationStory { destination, state, attempts, times }
+    let reason = reason.filter(|_| !matches!(state, DeliveryState::Delivered | DeliveryState::Done));
+    DestinationStory { destination, state, reason, attempts, times }
 }
 
 /// What the journal tells of an event at a destination.
@@ -246,6 +250,8 @@ struct Told {
     last: Option<DeliveryState>,
     /// How often it ended.
     ended: usize,
+    /// What was wrong last.
+    reason: Option<String>,
     attempts: u32,
     times: Times,
 }
@@ -255,16 +261,27 @@ fn told(name: &str, received_at: Timestamp, steps: &[JournalEntry]) -> Told {
     let after = |at: Timestamp| i64::try_from(at.duration_since(received_at).as_millis()).ok();
     for entry in steps {
         let ended = match &entry.step {
-            Step::AttemptFailed { destination, took_ms, read_ms, .. } if destination == name => {
+            Step::AttemptFailed { destination, error, took_ms, read_ms, .. } if destination == name => {
                 told.attempt(after(entry.at), *took_ms, *read_ms);
+                told.reason = Some(error.clone());
+                continue;
+            }
+            Step::Held { destination, error } if destination == name => {
+                told.reason = Some(format!("held: {error}"));
                 continue;
             }
             Step::Delivered { destination, took_ms, read_ms, .. } if destination == name => {
                 told.attempt(after(entry.at), *took_ms, *read_ms);
                 DeliveryState::Delivered
             }
-            Step::DeadLettered { destination, .. } if destination == name => DeliveryState::DeadLettered,
-            Step::Dropped { destination, .. } if destination == name => DeliveryState::Dropped,
+            Step::DeadLettered { destination, error, .. } if destination == name => {
+                told.reason = Some(error.clone());
+                DeliveryState::DeadLettered
+            }
+            Step::Dropped { destination, reason } if destination == name => {
+                told.reason = Some(reason.clone());
+                DeliveryState::Dropped
+            }
             _ => continue,
         };
         told.times.ended_ms = told.times.ended_ms.or(after(entry.at));

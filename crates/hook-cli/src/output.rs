@@ -3,7 +3,10 @@
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,8 @@ pub struct Output {
     stdout_has_color: bool,
     stderr_has_color: bool,
     stderr_is_terminal: bool,
+    /// Whether the last line on stderr is one of [`Output::progress`], which the next one takes the place of.
+    has_progress: Arc<AtomicBool>,
     collected: Option<Collected>,
 }
 
@@ -54,6 +59,7 @@ impl Output {
             stdout_has_color: has_color(color, io::stdout().is_terminal()),
             stderr_has_color: has_color(color, io::stderr().is_terminal()),
             stderr_is_terminal: io::stderr().is_terminal(),
+            has_progress: Arc::default(),
             collected: None,
         }
     }
@@ -66,6 +72,7 @@ impl Output {
             stdout_has_color: false,
             stderr_has_color: false,
             stderr_is_terminal: false,
+            has_progress: Arc::default(),
             collected: Some(collected.clone()),
         };
         (output, collected)
@@ -143,6 +150,7 @@ impl Output {
             written.notes.push('\n');
             return;
         }
+        self.progress("");
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
@@ -155,7 +163,9 @@ impl Output {
     /// Shows on stderr, where that is a terminal, how far something has come; in place of what was shown before. An empty
     /// line takes it away.
     pub fn progress(&self, line: &str) {
-        if self.stderr_is_terminal {
+        let is_shown = !line.is_empty();
+        let was_shown = self.has_progress.swap(is_shown, Ordering::Relaxed);
+        if self.stderr_is_terminal && (is_shown || was_shown) {
             let mut stderr = io::stderr().lock();
             let _ = write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush());
         }
@@ -213,9 +223,19 @@ fn paint(text: &str, style: Style, has_color: bool) -> String {
 
 /// Two spaces before a row and between its columns; the last column keeps its own width.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     rows.iter().map(|row| aligned_row(row, &widths)).collect()
+}
+
+/// A cell is what senders and destinations have said, too: none of it may steer a terminal, or begin a line.
+fn plain(cell: &str) -> String {
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    cell.chars().map(escaped).collect()
 }
 
 fn aligned_row(row: &[String], widths: &[usize]) -> String {
@@ -232,6 +252,12 @@ mod tests {
         let rows =
             [["a".to_owned(), "ü".to_owned(), "x".to_owned()], ["bcd".to_owned(), String::new(), "y".to_owned()]];
         assert_eq!(aligned(&rows), "  a    ü  x\n  bcd     y\n");
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_shown_and_not_sent() {
+        let rows = [["a\x1b[2J\n\u{9b}b".to_owned(), "x".to_owned()]];
+        assert_eq!(aligned(&rows), "  a\\u{1b}[2J\\n\\u{9b}b  x\n");
     }
 
     #[test]

@@ -115,6 +115,17 @@ impl EventHeader {
     pub fn addressees(&self) -> Option<&[String]> {
         self.meta.replay.as_ref().map(|replay| replay.to.as_slice()).filter(|to| !to.is_empty())
     }
+
+    /// The names by which a table of this event's fields may be known: the rule that its sender has passed, and its source. None
+    /// where all of the payload counts as written by users: there was no table, or a plugin has made another payload.
+    pub fn providers(&self) -> Vec<&str> {
+        let trust = self.meta.trust.as_ref();
+        if trust.is_some_and(|trust| trust.user_text.iter().any(String::is_empty)) {
+            return Vec::new();
+        }
+        let rule = trust.and_then(|trust| trust.authenticated_by.as_deref());
+        rule.into_iter().chain([self.source.as_str()]).collect()
+    }
 }
 
 /// An event with its payload.

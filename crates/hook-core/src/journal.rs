@@ -107,7 +107,14 @@ pub enum Step {
         /// The last error.
         error: String,
     },
-    /// Given up for a destination that is not required.
+    /// Given up, and kept all the same: the events of its key wait, as the contract wants it.
+    Held {
+        /// `route/adapter`.
+        destination: String,
+        /// The last error.
+        error: String,
+    },
+    /// Left out by a plugin, or given up for a destination that is not required.
     Dropped {
         /// `route/adapter`.
         destination: String,

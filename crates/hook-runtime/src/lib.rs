@@ -9,8 +9,10 @@
 //! | [`travel`] | stored events again |
 //! | [`rehearsal`] | what would become of an event |
 //! | [`journal`], [`metrics`], [`status`] | what can be asked |
+//! | `chain` | plugins, on either side of the log |
 //! | `supervisor` | tasks and what their end means |
 
+mod chain;
 pub mod cursors;
 pub mod journal;
 pub mod lag;

@@ -1,12 +1,14 @@
 //! What would become of an event: the way from a request to the bodies that destinations get, without a log, a network or a
 //! clock of its own. The same code decides as in the roles.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use hook_contract::plan::{EgressAdapter, Plan, Taking};
 use hook_core::{
     clock::SharedClock,
     envelope::{Envelope, EventHeader},
-    event::{RawEvent, VerifiedEvent},
+    event::{EventId, RawEvent, VerifiedEvent},
     names::TopicName,
     payload::Payload,
     ports::{
@@ -18,8 +20,9 @@ use hook_core::{
 use http::HeaderMap;
 
 use crate::{
-    serve::{Admission, Gate},
-    smash::{Unfit, prepare},
+    chain::Unfit,
+    serve::{Admission, Admitted, Gate, cool, within_rate},
+    smash::prepare,
 };
 
 /// Whether the sender has to prove itself.
@@ -41,6 +44,8 @@ pub enum Rehearsed {
         /// Which rule.
         reason: String,
     },
+    /// It would be answered as a copy of this event, which came before.
+    Duplicate(EventId),
     /// It would be stored in these topics, and delivered from there.
     Stored(Box<Stored>),
 }
@@ -83,30 +88,73 @@ pub enum Part {
     Dropped(String),
 }
 
-/// Takes an event through a plan.
-pub fn rehearse(plan: &Plan, event: RawEvent, trust: Trust, secrets: &Secrets, clock: SharedClock) -> Rehearsed {
-    let gate = Gate::new(plan, secrets.clone(), clock);
-    let admitted = gate.source(&event.adapter.clone(), &event.source.clone()).and_then(|source| {
+/// Where events are taken through a plan, one after the other: those that came before count, as copies, against rates and for
+/// cooldowns.
+pub struct Stage<'p> {
+    plan: &'p Plan,
+    gate: Gate,
+    secrets: Secrets,
+    /// What would be stored, by what its copies are known by.
+    stored: HashMap<[u8; 16], EventId>,
+}
+
+impl<'p> Stage<'p> {
+    /// A stage on which nothing has been.
+    pub fn new(plan: &'p Plan, secrets: &Secrets, clock: SharedClock) -> Self {
+        Self { plan, gate: Gate::new(plan, secrets.clone(), clock), secrets: secrets.clone(), stored: HashMap::new() }
+    }
+
+    /// Takes an event through the plan.
+    pub fn take(&mut self, event: RawEvent, trust: Trust) -> Rehearsed {
+        let admitted = match self.admit(event, trust) {
+            Ok(Admission::Admitted(admitted)) => *admitted,
+            Ok(Admission::Dropped { reason }) => return Rehearsed::Dropped { reason },
+            Err(refused) => return Rehearsed::Refused(refused),
+        };
+        let mut topics = self.gate.topics(&admitted.header);
+        if !topics.is_empty() {
+            match self.store(&admitted) {
+                Ok(None) => {}
+                Ok(Some(first)) => return Rehearsed::Duplicate(first),
+                Err(refused) => return Rehearsed::Refused(refused),
+            }
+        }
+        let relay = self.plan.relay.as_ref();
+        if let Some(relay) = relay.filter(|relay| topics.iter().any(|topic| relay.inputs.contains(topic)))
+            && !topics.contains(&relay.output)
+        {
+            topics.push(relay.output.clone());
+        }
+        let Admitted { header, payload, .. } = admitted;
+        let envelope = Envelope { header: header.clone(), payload: payload.clone() };
+        let deliveries = deliveries(self.plan, &envelope, &topics, &self.secrets);
+        Rehearsed::Stored(Box::new(Stored { header, payload, topics, deliveries }))
+    }
+
+    fn admit(&self, event: RawEvent, trust: Trust) -> Result<Admission, Refused> {
+        let source = self.gate.source(&event.adapter, &event.source)?;
         let verified = match trust {
-            Trust::Verify => gate.verify(source, event)?,
+            Trust::Verify => self.gate.verify(source, event)?,
             Trust::Assume => assumed(event)?,
         };
-        gate.admit(source, &verified)
-    });
-    let (header, payload) = match admitted {
-        Err(refused) => return Rehearsed::Refused(refused),
-        Ok(Admission::Dropped { reason }) => return Rehearsed::Dropped { reason },
-        Ok(Admission::Admitted(admitted)) => (admitted.header, admitted.payload),
-    };
-    let mut topics = gate.topics(&header);
-    if let Some(relay) = plan.relay.as_ref().filter(|relay| topics.iter().any(|topic| relay.inputs.contains(topic)))
-        && !topics.contains(&relay.output)
-    {
-        topics.push(relay.output.clone());
+        within_rate(source)?;
+        self.gate.admit(source, &verified)
     }
-    let envelope = Envelope { header: header.clone(), payload: payload.clone() };
-    let deliveries = deliveries(plan, &envelope, &topics, secrets);
-    Rehearsed::Stored(Box::new(Stored { header, payload, topics, deliveries }))
+
+    /// What the log would say: the event that this one is a copy of.
+    fn store(&mut self, admitted: &Admitted) -> Result<Option<EventId>, Refused> {
+        let Admitted { header, dedup, .. } = admitted;
+        let adapter = header.meta.ingress_adapter.as_ref();
+        let source = adapter.and_then(|adapter| self.gate.source(adapter, &header.source).ok());
+        let ticket = source.map(|source| cool(source, admitted)).transpose()?.flatten();
+        let first = dedup.iter().find_map(|key| self.stored.get(&key.digest).copied());
+        match (first, ticket) {
+            (Some(_), Some((cooldown, ticket))) => cooldown.leave(ticket),
+            (Some(_), None) => {}
+            (None, _) => self.stored.extend(dedup.iter().map(|key| (key.digest, header.id))),
+        }
+        Ok(first)
+    }
 }
 
 fn deliveries(plan: &Plan, envelope: &Envelope, topics: &[TopicName], secrets: &Secrets) -> Vec<Rehearsal> {

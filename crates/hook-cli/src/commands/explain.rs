@@ -86,12 +86,12 @@ fn route(route: &RouteStory) -> [String; 3] {
     [route.route.clone(), takes.to_owned(), route.reason.clone()]
 }
 
-fn destination(story: &DestinationStory) -> [String; 3] {
+fn destination(story: &DestinationStory) -> [String; 4] {
     let state = match story.state {
         DeliveryState::Pending => "pending",
         DeliveryState::Delivered => "delivered",
         DeliveryState::DeadLettered => "in the dead letters",
-        DeliveryState::Dropped => "dropped: it is not required",
+        DeliveryState::Dropped => "dropped",
         DeliveryState::Done => "done",
     };
     let attempts = match story.attempts {
@@ -103,5 +103,5 @@ fn destination(story: &DestinationStory) -> [String; 3] {
     let parts = [("read", read), ("tried", times.first_attempt_ms), ("ended", times.ended_ms)];
     let parts = parts.iter().filter_map(|(what, at)| Some(format!("{what} {}", timeline::relative((*at)?))));
     let times = parts.collect::<Vec<_>>().join(", ");
-    [story.destination.clone(), format!("{state}{attempts}"), times]
+    [story.destination.clone(), format!("{state}{attempts}"), times, story.reason.clone().unwrap_or_default()]
 }

@@ -107,6 +107,43 @@ fn a_test_file_that_cannot_be_read_is_a_problem_with_its_place() {
 }
 
 #[test]
+fn what_came_before_counts_for_copies_cooldowns_and_rates() {
+    let body = "body = { action = \"opened\", issue = { number = 1 }, repository = { full_name = \"a/b\" } }";
+    let other = format!("[[cases.before]]\nsource = \"github\"\ntype = \"issues\"\ndelivery_id = \"other\"\n{body}");
+    let case = |name: &str, again: u32, before: &str, expect: &str| {
+        format!(
+            "[[cases]]\nname = \"{name}\"\nagain = {again}\n{before}\n[cases.event]\nsource = \"github\"\ntype = \"issues\"\n{body}\n\
+             [cases.expect]\n{expect}\n"
+        )
+    };
+    let with = |keys: &str, cases: &str| {
+        let contract =
+            format!("{HEAD}\n[sources.github]\nverifier = \"github\"\nsecret_env = [\"HMAC_SECRET_GITHUB\"]\n{keys}\n");
+        Place::empty().file("contract.toml", &contract).file("contract.test.toml", cases)
+    };
+    let copy = case("a copy", 1, "", "duplicate = true\ntopics = []");
+    let answer = with("dedup = { by = \"delivery_id\", window = \"1h\" }", &copy).hook("config test");
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let first = case("the first", 0, "", "duplicate = true");
+    let answer = with("", &first).hook("config test");
+    assert!(answer.stdout.contains("duplicate\n      - expected: true\n      + found:    false"), "{answer:?}");
+    let unexpected = case("a copy", 1, "", "");
+    let answer = with("", &unexpected).hook("config test");
+    assert!(answer.stdout.contains("duplicate\n      - expected: false\n      + found:    true"), "{answer:?}");
+
+    let cools = case("too soon", 0, &other, "refused = { code = \"cooldown\" }");
+    let keys = "cooldown = \"1m\"\ndedup = { by = \"delivery_id\", window = \"1h\" }";
+    assert_eq!(with(keys, &cools).hook("config test").code, 0, "{:?}", with(keys, &cools).hook("config test"));
+    // One passes a minute, so that no machine is too slow for this.
+    let rated = case("too many", 1, "", "refused = { code = \"rate_limited\" }");
+    let answer = with("rate_per_minute = 1", &rated).hook("config test");
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let refused = other.replace("action = \"opened\",", "");
+    let answer = with("", &case("after nothing", 0, &refused, "")).hook("config test");
+    assert!(answer.stdout.contains("event 1 of `before` is refused: refused_by_plugin"), "{answer:?}");
+}
+
+#[test]
 fn every_example_meets_its_own_tests() {
     let mut count = 0;
     for app in std::fs::read_dir(apps()).unwrap() {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     answers::{check_refused, check_taken, count_of_events},
-    support::{Contract, Home, Receiver, poll, poll_until, sign, text},
+    support::{Contract, Home, Receiver, home::files_below, poll, poll_until, sign, text},
 };
 
 #[test]
@@ -101,4 +101,35 @@ fn a_route_takes_what_an_expression_is_true_of() {
     assert_eq!(receiver.deliveries().len(), 2);
     let unanswered = "smash_filter_unanswered_total{destination=\"core-to-all/service\"}";
     poll_until("an expression without an answer is counted", || pipeline.metric(unanswered) == 1.0);
+}
+
+#[test]
+fn what_is_redacted_of_a_form_is_nowhere_else_in_the_event() {
+    const SECRET: &str = "slack-secret-1f0d";
+    let redacts = |pointer: &str| format!("plugins = [{{ driver = \"redact\", pointers = [\"{pointer}\"] }}]");
+    let receiver = Receiver::start();
+    let contract = Contract::new()
+        .ingress(&redacts("/text"))
+        .with("[sources.slack]\nverifier = \"slack\"\nsecret_env = [\"SLACK_SECRET\"]\n")
+        .http_output("service", &receiver, &redacts("/user_name"))
+        .file_output("file", "events.jsonl");
+    let mut home = Home::new(&contract);
+    home.set("SLACK_SECRET", SECRET);
+    let mut pipeline = home.up();
+    let form = "team_id=T1&channel_id=C1&command=%2Fdeploy&text=canary-of-the-text&user_name=canary-of-the-name&trigger_id=t.1";
+    assert_eq!(pipeline.post(&sign::slack(SECRET, form)).status, 200);
+    let delivered = receiver.wait_for(1).remove(0);
+    assert!(!String::from_utf8_lossy(&delivered.body).contains("canary"), "{:?}", delivered.json());
+    assert_eq!(delivered.json()["payload"]["user_name"], "[redacted]");
+    let kept = poll("the other destination has it", || home.lines_of("events.jsonl").pop());
+    assert_eq!(
+        (&kept["payload"]["text"], &kept["payload"]["user_name"]),
+        (&json!("[redacted]"), &json!("canary-of-the-name"))
+    );
+    assert!(pipeline.terminate().success());
+    for file in files_below(&home.path("data")) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let found = bytes.windows(18).any(|window| window == b"canary-of-the-text");
+        assert!(!found, "{} holds what was redacted at ingress", file.display());
+    }
 }

@@ -44,4 +44,10 @@ pub enum Verdict {
 pub trait Plugin: Send + Sync + 'static {
     /// Looks at the draft, may change it, and decides.
     fn apply(&self, draft: &mut Draft) -> Verdict;
+
+    /// Whether every value that it leaves in the payload stays where it was. Where one does not promise that, nobody knows behind
+    /// it which values users have written, and all of them count as such.
+    fn keeps_places(&self) -> bool {
+        false
+    }
 }

@@ -19,9 +19,8 @@ pub(super) fn render(envelope: &Envelope, token: &Secret) -> String {
 /// What is shown of the payload: what the table of its provider allows.
 fn present(envelope: &Envelope) -> Presented {
     let header = &envelope.header;
-    let rule = header.meta.trust.as_ref().and_then(|trust| trust.authenticated_by.as_deref());
     let payload = String::from_utf8_lossy(envelope.payload.bytes());
-    hook_sanitize::present(&[rule.unwrap_or_default(), header.source.as_str()], header.event_type.as_str(), &payload)
+    hook_sanitize::present(&header.providers(), header.event_type.as_str(), &payload)
 }
 
 /// The event in one line without anything that a user wrote.
@@ -82,7 +81,7 @@ fn label(text: &str) -> String {
 mod tests {
     use hook_core::{
         Timestamp,
-        envelope::{EventHeader, Meta},
+        envelope::{EventHeader, Meta, Trust},
         event::EventId,
         names::{EventType, SourceName},
         payload::Payload,
@@ -129,6 +128,15 @@ mod tests {
         let message = render(&envelope("issues.opened", payload.into()), &Secret::new("token"));
         assert!(message.contains("\ntitle: Crash\nbody:\nIt says\nnothing\nDATA "), "{message}");
         assert!(!message.contains("I_1") && message.contains("`hook events show 07070707-"), "{message}");
+    }
+
+    #[test]
+    fn of_a_payload_that_a_plugin_has_made_all_is_shown() {
+        let mut event = envelope("issues.opened", r#"{"issue":{"title":"Crash"},"summary":"It crashes"}"#.into());
+        let shown = |event: &Envelope| render(event, &Secret::new("token")).contains("It crashes");
+        assert!(!shown(&event));
+        event.header.meta.trust = Some(Trust { user_text: vec![String::new()], ..Trust::default() });
+        assert!(shown(&event));
     }
 
     #[test]

@@ -103,6 +103,10 @@ impl Plugin for Redact {
             Err(_) => refuse("the result is no payload"),
         }
     }
+
+    fn keeps_places(&self) -> bool {
+        true
+    }
 }
 
 /// The text with a mark in every place. A place within another goes with it.

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use bytes::Bytes;
 use hook_core::{
     BoxFuture,
     catalog::{Fault, Kind},
@@ -78,6 +79,12 @@ impl EgressDriver for McpToolOutput {
                 Err(failure) => Outcome::Failed(failure),
             }
         })
+    }
+
+    /// The arguments of the call. An event that lacks what they name has no body.
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
+        let arguments = self.template.render(envelope).ok()?;
+        Some(Bytes::copy_from_slice(arguments.get().as_bytes()))
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -238,10 +238,8 @@ impl Place {
 /// What an agent is shown of the event, behind a fence.
 fn presented(envelope: &Envelope) -> String {
     let header = &envelope.header;
-    let rule = header.meta.trust.as_ref().and_then(|trust| trust.authenticated_by.as_deref());
     let payload = String::from_utf8_lossy(envelope.payload.bytes());
-    let providers = [rule.unwrap_or_default(), header.source.as_str()];
-    let shown = hook_sanitize::present(&providers, header.event_type.as_str(), &payload);
+    let shown = hook_sanitize::present(&header.providers(), header.event_type.as_str(), &payload);
     let note = if shown.is_partial { " The event has more than is shown." } else { "" };
     fence().enclose(&envelope.webhook_id(), &shown.text, note)
 }

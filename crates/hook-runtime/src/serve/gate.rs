@@ -16,7 +16,7 @@ use hook_core::{
     ports::{
         ingress::{Refused, RejectionKind},
         log::DedupKey,
-        plugin::{Draft, Plugin, Verdict},
+        plugin::{Draft, Plugin},
         verifier::{Claim, DeliveryId, Refusal, Reply, Shaped, SignedRequest, SourceVerifier},
     },
     secret::Secrets,
@@ -24,6 +24,7 @@ use hook_core::{
 use sha2::{Digest, Sha256};
 
 use super::{dedup, source::Source, text};
+use crate::chain::{self, Unfit};
 
 /// Ordering keys and delivery ids of senders are kept as they are up to this length, in bytes.
 const LONGEST_KEY: usize = 256;
@@ -128,28 +129,21 @@ impl Gate {
         let (flags, trust) = text::inspect(source, event, &event_type, &payload);
         let meta =
             Meta { sent_at, received_body: received, flags, trust: Some(trust), ..meta(raw, &claim, &body_digest) };
-        let plugins = self.plugins.get(&raw.adapter).filter(|plugins| !plugins.is_empty());
-        // Of what a plugin changes here the flags alone are taken over; without any there is nothing to keep.
-        let before = plugins.map(|_| meta.clone());
-        let mut draft = Draft { source: raw.source.clone(), event_type, meta, payload };
-        for plugin in plugins.into_iter().flatten() {
-            match plugin.apply(&mut draft) {
-                Verdict::Keep => {}
-                Verdict::Drop { reason } => return Ok(Admission::Dropped { reason }),
-                Verdict::Refuse { reason } => {
-                    return Err(refused(RejectionKind::Unprocessable, "refused_by_plugin", reason));
-                }
+        let draft = Draft { source: raw.source.clone(), event_type, meta, payload };
+        let plugins = self.plugins.get(&raw.adapter).map(Vec::as_slice).unwrap_or_default();
+        let draft = match chain::apply(plugins, draft) {
+            Ok(draft) => draft,
+            Err(Unfit::Dropped(reason)) => return Ok(Admission::Dropped { reason }),
+            Err(Unfit::Refused(reason)) => {
+                return Err(refused(RejectionKind::Unprocessable, "refused_by_plugin", reason));
             }
-        }
+        };
         let header = EventHeader {
             id: EventId::generate(),
             source: draft.source,
             event_type: draft.event_type,
             received_at: raw.received_at,
-            meta: match before {
-                Some(before) => Meta { flags: draft.meta.flags, ..before },
-                None => draft.meta,
-            },
+            meta: draft.meta,
         };
         Ok(Admission::Admitted(Box::new(Admitted::new(source, raw, &claim, (header, draft.payload), &body_digest))))
     }

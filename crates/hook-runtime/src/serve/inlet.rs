@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    cooldown::{Cooldown, Entry},
+    cooldown::{Cooldown, Entry, Ticket},
     gate::{Admission, Admitted, Gate, refused},
     notice::Notices,
     poison,
@@ -132,16 +132,8 @@ impl Serve {
         event: Admitted,
         topics: Vec<TopicName>,
     ) -> Result<Accepted, Refused> {
+        let ticket = cool(source, &event)?;
         let Admitted { header, payload, dedup, record_key } = event;
-        let cooldown = source.cooldown.as_ref().zip(header.meta.route_key.as_deref());
-        let ticket = match cooldown.map(|(cooldown, key)| (cooldown, cooldown.enter(key, &dedup, Instant::now()))) {
-            Some((_, Entry::Waits)) => {
-                let message = "another event of this key was taken just now";
-                return Err(refused(RejectionKind::CoolingDown, "cooldown", message));
-            }
-            Some((cooldown, Entry::Passes(ticket))) => Some((cooldown, ticket)),
-            Some((_, Entry::Copy)) | None => None,
-        };
         let give_back = |ticket: Option<(&Cooldown, _)>| ticket.map(|(cooldown, ticket)| cooldown.leave(ticket));
         let envelope = Envelope { header, payload };
         let record = |topic: &TopicName| {
@@ -276,7 +268,22 @@ impl Inlet for Serve {
     }
 }
 
-fn within_rate(source: &Source) -> Result<(), Refused> {
+/// A place among the events of its key, to be given back where the event is not stored; none where its source has no cooldown,
+/// or the event is a copy. Refused where another event of its key was taken just now.
+pub(crate) fn cool<'s>(source: &'s Source, event: &Admitted) -> Result<Option<(&'s Cooldown, Ticket)>, Refused> {
+    let key = event.header.meta.route_key.as_deref();
+    let Some((cooldown, key)) = source.cooldown.as_ref().zip(key) else { return Ok(None) };
+    match cooldown.enter(key, &event.dedup, Instant::now()) {
+        Entry::Passes(ticket) => Ok(Some((cooldown, ticket))),
+        Entry::Copy => Ok(None),
+        Entry::Waits => {
+            let message = "another event of this key was taken just now";
+            Err(refused(RejectionKind::CoolingDown, "cooldown", message))
+        }
+    }
+}
+
+pub(crate) fn within_rate(source: &Source) -> Result<(), Refused> {
     source.admit().map_err(|wait| Refused {
         retry_after: Some(wait),
         ..refused(RejectionKind::TooManyRequests, "rate_limited", "the source is over its rate limit")

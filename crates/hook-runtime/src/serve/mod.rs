@@ -10,5 +10,5 @@ mod source;
 mod text;
 
 pub use dedup::copy_keys;
-pub(crate) use gate::{Admission, Gate};
-pub(crate) use inlet::Serve;
+pub(crate) use gate::{Admission, Admitted, Gate};
+pub(crate) use inlet::{Serve, cool, within_rate};

@@ -5,13 +5,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use hook_core::{
     SignedDuration,
-    envelope::{DeadLetter, DeadLetterHeader, Envelope},
+    envelope::{DeadLetter, DeadLetterHeader, Envelope, EventHeader},
     event::EventId,
     outcome::{FailureClass, Outcome},
     ports::{
         egress::{Delivery, Place},
         log::{Append, DedupKey, LogError, Position},
-        plugin::{Draft, Plugin, Verdict},
+        plugin::{Draft, Plugin},
     },
 };
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ use super::{
     lanes::{Head, LaneKey},
     shared::Shared,
 };
+use crate::chain::{self, Unfit};
 
 /// How long to wait where the log does not take a dead letter.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,15 +53,6 @@ pub(crate) struct DeadLettered {
     pub(crate) event_id: EventId,
     pub(crate) attempts: u32,
     pub(crate) error: String,
-}
-
-/// Why a plugin keeps an event from a destination.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// It is not as it has to be.
-    Refused(String),
-    /// It is left out on purpose.
-    Dropped(String),
 }
 
 /// An event that a plugin keeps from the destination.
@@ -150,23 +142,15 @@ pub(crate) fn prepare(plugins: &[Arc<dyn Plugin>], event: &Envelope) -> Result<O
     if plugins.is_empty() {
         return Ok(None);
     }
-    let mut draft = Draft {
+    let draft = Draft {
         source: event.header.source.clone(),
         event_type: event.header.event_type.clone(),
         meta: event.header.meta.clone(),
         payload: event.payload.clone(),
     };
-    for plugin in plugins {
-        match plugin.apply(&mut draft) {
-            Verdict::Keep => {}
-            Verdict::Drop { reason } => return Err(Unfit::Dropped(reason)),
-            Verdict::Refuse { reason } => return Err(Unfit::Refused(reason)),
-        }
-    }
-    let mut changed = event.clone();
-    (changed.header.event_type, changed.header.meta.flags) = (draft.event_type, draft.meta.flags);
-    changed.payload = draft.payload;
-    Ok(Some(changed))
+    let Draft { source, event_type, meta, payload } = chain::apply(plugins, draft)?;
+    let EventHeader { id, received_at, .. } = event.header;
+    Ok(Some(Envelope { header: EventHeader { id, source, event_type, received_at, meta }, payload }))
 }
 
 /// Why an event is given up.

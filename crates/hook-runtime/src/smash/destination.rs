@@ -26,13 +26,14 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    attempt::{self, Attempted, DeadLettered, Done, Refused, Unfit, Why},
+    attempt::{self, Attempted, DeadLettered, Done, Refused, Why},
     breaker::{Breaker, Failed},
     lanes::{EventKey, Head, LaneKey, Lanes},
     retry::{self, Decision},
     shared::{OPTIONAL_MAX_AGE, Shared},
     status::{DestinationState, WaitingKey},
 };
+use crate::chain::Unfit;
 
 /// At most so many records are read at once.
 const READ: usize = 64;
@@ -510,6 +511,8 @@ impl Worker {
             GiveUp::Hold => {
                 if self.held.insert(key.clone()) {
                     warn!(event_id = %event.header.id, destination = %self.shared.name, error = why.error, "event given up: its key is held");
+                    let step = Step::Held { destination: self.shared.name.clone(), error: why.error };
+                    self.shared.journal.note(event.header.id, step);
                 }
                 self.put_back(key, head, Instant::now() + self.retry.cap);
             }

@@ -10,7 +10,7 @@ mod shared;
 mod status;
 mod unrouted;
 
-pub(crate) use attempt::{Unfit, prepare};
+pub(crate) use attempt::prepare;
 pub(crate) use destination::Worker;
 pub(crate) use history::AdapterHistory;
 pub(crate) use retry::back_off;

@@ -5,8 +5,12 @@ use std::collections::HashSet;
 use hook_admin::story::{EventStory, ReplayStory};
 use hook_core::{
     Timestamp,
+    envelope::Trust,
     journal::{JournalEntry, Step},
 };
+
+/// So many places of users' text are named.
+const SHOWN_POINTERS: usize = 4;
 
 /// One row a step: how long after the event was received, and what happened.
 pub(super) fn of(story: &EventStory) -> Vec<[String; 2]> {
@@ -49,13 +53,37 @@ fn received(story: &EventStory) -> String {
     let meta = &story.header.meta;
     let adapter = meta.ingress_adapter.as_ref().map_or(String::new(), |adapter| format!(" by {adapter}"));
     let delivery = meta.delivery_id.as_ref().map_or(String::new(), |id| format!(", delivery {id}"));
-    let proof = match story.verifier.as_deref() {
-        Some("none") => ", sender not verified".to_owned(),
-        Some(verifier) => format!(", signature verified ({verifier})"),
-        None => String::new(),
-    };
+    let proof = proof(meta.trust.as_ref(), story.verifier.as_deref());
     let flags = if meta.flags.is_empty() { String::new() } else { format!(", flagged {}", meta.flags.join(", ")) };
-    format!("received{adapter}{delivery}{proof}{flags}")
+    let user_text = meta.trust.as_ref().map(user_text).unwrap_or_default();
+    format!("received{adapter}{delivery}{proof}{user_text}{flags}")
+}
+
+/// How the sender has proven itself: as it is stored, of events from before that was as the contract has it now.
+fn proof(trust: Option<&Trust>, verifier: Option<&str>) -> String {
+    let rule = match trust {
+        Some(trust) => Some(trust.authenticated_by.as_deref().unwrap_or("none")),
+        None => verifier,
+    };
+    let slot = trust.and_then(|trust| trust.secret_slot).filter(|slot| *slot > 0);
+    let slot = slot.map(|slot| format!(" with secret {}", slot + 1)).unwrap_or_default();
+    match rule {
+        Some("none") => ", sender not verified".to_owned(),
+        Some("adapter") => ", sender known to the adapter".to_owned(),
+        Some(rule) => format!(", signature verified ({rule}){slot}"),
+        None => String::new(),
+    }
+}
+
+/// Where users have written.
+fn user_text(trust: &Trust) -> String {
+    let shown: Vec<_> = trust.user_text.iter().take(SHOWN_POINTERS).map(String::as_str).collect();
+    match (shown.as_slice(), trust.user_text.len().saturating_sub(SHOWN_POINTERS)) {
+        ([], _) => String::new(),
+        (pointers, _) if pointers.contains(&"") => ", users may have written all of it".to_owned(),
+        (pointers, 0) => format!(", users have written {}", pointers.join(" ")),
+        (pointers, more) => format!(", users have written {} and {more} more", pointers.join(" ")),
+    }
 }
 
 fn replay(told: &ReplayStory) -> String {
@@ -80,7 +108,10 @@ fn read(start: Timestamp, entry: &JournalEntry) -> Option<(Timestamp, String)> {
 /// What happened.
 pub(super) fn step(step: &Step) -> String {
     match step {
-        Step::Refused { code, reason, .. } => format!("refused: {code}: {reason}"),
+        Step::Refused { source, code, reason } => {
+            let source = source.as_ref().map_or(String::new(), |source| format!(" at source {source}"));
+            format!("refused{source}: {code}: {reason}")
+        }
         Step::Duplicate { .. } => "another copy came in, and was answered with this id".to_owned(),
         Step::NotRouted { source, event_type } => format!("verified, but no serve route takes {source} {event_type}"),
         Step::AttemptFailed { destination, attempt, class, error, took_ms, retry_in_ms, breaker_open, .. } => {
@@ -100,6 +131,7 @@ pub(super) fn step(step: &Step) -> String {
         Step::DeadLettered { destination, attempts, error } => {
             format!("{destination}: to the dead letters after {}: {error}", count(*attempts))
         }
+        Step::Held { destination, error } => format!("{destination}: given up, and held with its key: {error}"),
         Step::Dropped { destination, reason } => format!("{destination}: dropped: {reason}"),
         Step::SentTo { url, answer, took_ms } => format!("sent to {url}: {answer} [{took_ms} ms]"),
         Step::JobStarted { job, .. } => format!("{} by {}: {}", job.kind.as_str(), job.by, job.command),
@@ -137,6 +169,31 @@ pub(super) fn count(attempts: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sent_an_event_is_told_as_it_was_found_out_then() {
+        let of = |rule: Option<&str>, slot| Trust {
+            authenticated_by: rule.map(str::to_owned),
+            secret_slot: slot,
+            user_text: Vec::new(),
+        };
+        let told = |trust: Option<Trust>| proof(trust.as_ref(), Some("stripe"));
+        assert_eq!(told(Some(of(Some("github"), Some(0)))), ", signature verified (github)");
+        assert_eq!(told(Some(of(Some("github"), Some(1)))), ", signature verified (github) with secret 2");
+        assert_eq!(told(Some(of(None, None))), ", sender not verified");
+        assert_eq!(told(None), ", signature verified (stripe)");
+    }
+
+    #[test]
+    fn where_users_have_written_is_named_as_far_as_a_line_has_room() {
+        let told = |pointers: &[&str]| {
+            user_text(&Trust { user_text: pointers.iter().map(|&at| at.into()).collect(), ..Trust::default() })
+        };
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&["/issue/title", "/issue/body"]), ", users have written /issue/title /issue/body");
+        assert_eq!(told(&["/a", "/b", "/c", "/d", "/e", "/f"]), ", users have written /a /b /c /d and 2 more");
+        assert_eq!(told(&[""]), ", users may have written all of it");
+    }
 
     #[test]
     fn times_are_told_in_units_that_fit() {

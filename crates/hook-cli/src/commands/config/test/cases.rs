@@ -27,6 +27,13 @@ pub struct TestFile {
 pub struct Case {
     /// What the case shows, as a sentence.
     pub name: String,
+    /// What came in before, all of it just now: for copies, rates and cooldowns.
+    #[serde(default)]
+    pub before: Vec<Event>,
+    /// How often `event` itself came in before.
+    #[serde(default)]
+    #[schemars(range(max = 10_000))]
+    pub again: u32,
     /// What comes in.
     pub event: Event,
     /// What has to become of it. What is left out may be as it is.
@@ -86,6 +93,8 @@ pub struct Expected {
     pub destinations: Option<Vec<String>>,
     /// It is refused at ingress.
     pub refused: Option<Refusal>,
+    /// It is answered as a copy of an event that came before.
+    pub duplicate: Option<bool>,
     /// A plugin of the ingress adapter leaves it out, and its reason has this in it.
     pub dropped: Option<String>,
     /// What single destinations do with it, by `route/adapter`.
@@ -121,6 +130,9 @@ pub struct AtDestination {
     pub dropped: Option<String>,
 }
 
+/// A test that takes longer is none of a contract.
+const MOST_AGAIN: u32 = 10_000;
+
 /// Reads a test file; what is wrong with it has its place.
 pub(super) fn read(file: &str, text: &str) -> Result<TestFile, Box<Problem>> {
     let problem = |message: String, place: Option<Place>| {
@@ -142,8 +154,11 @@ pub(super) fn read(file: &str, text: &str) -> Result<TestFile, Box<Problem>> {
         if tests.cases[..index].iter().any(|earlier| earlier.name == case.name) {
             return Err(problem(format!("two cases are called `{}`", case.name), None));
         }
-        if case.event.body.is_some() == case.event.body_file.is_some() {
+        if case.before.iter().chain([&case.event]).any(|event| event.body.is_some() == event.body_file.is_some()) {
             return Err(problem(format!("case `{}` needs either `body` or `body_file`", case.name), None));
+        }
+        if case.again > MOST_AGAIN {
+            return Err(problem(format!("case `{}` comes again more than {MOST_AGAIN} times", case.name), None));
         }
     }
     Ok(tests)

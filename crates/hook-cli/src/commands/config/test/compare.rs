@@ -34,6 +34,12 @@ pub(super) fn compare(expected: &Expected, found: &Rehearsed) -> Vec<Difference>
             }
             not_stored(expected, &mut differences);
         }
+        Rehearsed::Duplicate(_) => {
+            if expected.duplicate != Some(true) {
+                differences.add("duplicate", json!(expected.duplicate.unwrap_or_default()), json!(true));
+            }
+            not_stored(expected, &mut differences);
+        }
         Rehearsed::Dropped { reason } => {
             match &expected.dropped {
                 Some(wanted) => differences.part("dropped", Some(wanted), reason),
@@ -48,6 +54,9 @@ pub(super) fn compare(expected: &Expected, found: &Rehearsed) -> Vec<Difference>
             }
             if let Some(wanted) = &expected.dropped {
                 differences.add("dropped", json!(wanted), Value::Null);
+            }
+            if expected.duplicate == Some(true) {
+                differences.add("duplicate", json!(true), json!(false));
             }
             is_as_expected(expected, stored, &mut differences);
         }

@@ -19,7 +19,7 @@ use hook_core::{
     problem::{Problem, codes},
     secret::{Secret, SecretStore, Secrets},
 };
-use hook_runtime::rehearsal::{Trust, rehearse};
+use hook_runtime::rehearsal::{Rehearsed, Stage, Trust};
 use http::{HeaderName, HeaderValue, header::HOST};
 use serde::Serialize;
 use serde_json::Value;
@@ -145,15 +145,32 @@ struct Bench<'b> {
 
 impl Bench<'_> {
     fn run<'c>(&self, case: &'c Case) -> Outcome<'c> {
-        let (error, differences) = match self.request(&case.event) {
+        let (error, differences) = match self.take(case) {
             Err(error) => (Some(error), Vec::new()),
-            Ok(event) => {
-                let trust = if case.event.signature == Signature::Assumed { Trust::Assume } else { Trust::Verify };
-                let clock: SharedClock = Arc::new(SystemClock);
-                (None, compare(&case.expect, &rehearse(self.plan, event, trust, &self.secrets, clock)))
-            }
+            Ok(found) => (None, compare(&case.expect, &found)),
         };
         Outcome { name: &case.name, is_ok: error.is_none() && differences.is_empty(), error, differences }
+    }
+
+    /// What becomes of the event of a case, after those before it.
+    fn take(&self, case: &Case) -> Result<Rehearsed, String> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let mut stage = Stage::new(self.plan, &self.secrets, clock);
+        for (index, event) in case.before.iter().enumerate() {
+            // Who expects a refusal because of it wants it to have passed.
+            if let Rehearsed::Refused(refused) = stage.take(self.request(event)?, trust(event)) {
+                return Err(format!(
+                    "event {} of `before` is refused: {}: {}",
+                    index + 1,
+                    refused.code,
+                    refused.message
+                ));
+            }
+        }
+        for _ in 0..case.again {
+            stage.take(self.request(&case.event)?, trust(&case.event));
+        }
+        Ok(stage.take(self.request(&case.event)?, trust(&case.event)))
     }
 
     /// The request as its adapter would hand it on.
@@ -211,6 +228,10 @@ impl Bench<'_> {
             (None, None) => Ok(Vec::new()),
         }
     }
+}
+
+fn trust(event: &Event) -> Trust {
+    if event.signature == Signature::Assumed { Trust::Assume } else { Trust::Verify }
 }
 
 /// Where the requests of tests go, for providers that sign that too.
