@@ -18,7 +18,7 @@ use hook_core::{
     job::{Job, JobKind, Selection, Tally, Target},
     stop::Stop,
 };
-use hook_runtime::travel::{self, JobState, Order, Rate, Run, Step, TravelError};
+use hook_runtime::travel::{self, JobState, Order, Run, Speed, Step, TravelError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -40,9 +40,9 @@ pub struct CountRequest {
 pub struct RunRequest {
     /// What.
     pub order: Order,
-    /// At most so many a second, as `200/s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<String>,
+    /// How fast.
+    #[serde(default)]
+    pub speed: Speed,
 }
 
 /// A sign of life of a job, one a line.
@@ -125,14 +125,13 @@ pub(crate) async fn list(State(admin): State<Admin>) -> Result<Response, Failed>
 
 /// Streams one JSON line a sign of life. Who stops listening interrupts the job.
 pub(crate) async fn run(State(admin): State<Admin>, Json(request): Json<RunRequest>) -> Result<Response, Failed> {
-    let rate = request.rate.map(|rate| rate.parse::<Rate>()).transpose().map_err(Failed::Refused)?;
     let busy = |id: Uuid| Failed::Refused(format!("job {id} is being worked at"));
     let entered = match &request.order {
         Order::Resume { id, .. } => Some(admin.running.enter(*id).ok_or_else(|| busy(*id))?),
-        Order::Start { .. } => None,
+        Order::Start(_) => None,
     };
     let handle = &admin.handle;
-    let run = Run::begin(handle.ground(), request.order, rate, (&admin.to_url, handle.secrets())).await?;
+    let run = Run::begin(handle.ground(), request.order, request.speed, (&admin.to_url, handle.secrets())).await?;
     let id = run.job().id;
     let at_work = match entered {
         Some(at_work) => at_work,

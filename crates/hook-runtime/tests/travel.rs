@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,8 +28,9 @@ use hook_core::{
     },
     secret::Secrets,
 };
-use hook_runtime::travel::{self, Count, Ground, JobState, Order, Run, Step, ToUrl, TravelError};
+use hook_runtime::travel::{self, Count, Ground, JobState, Order, Run, Speed, Start, Step, ToUrl, TravelError};
 use hook_testkit::{ManualClock, MemoryLog};
+use tokio::sync::Barrier;
 use uuid::Uuid;
 
 fn topic(name: &str) -> TopicName {
@@ -89,6 +91,10 @@ struct Case {
     posted: Arc<Mutex<Vec<String>>>,
     /// What a URL answers, once for each attempt; then it takes everything.
     answers: Arc<Mutex<Vec<Outcome>>>,
+    /// To a URL, so many at once.
+    at_once: NonZeroUsize,
+    /// Where a URL answers only when so many have asked.
+    gathered: Option<Arc<Barrier>>,
 }
 
 impl Case {
@@ -100,7 +106,8 @@ impl Case {
         let memory = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
         let log: Arc<dyn Log> = memory.clone();
         let ground = Ground { plan: Arc::new(plan(routes)), log, clock: Arc::new(SystemClock) };
-        Self { ground, memory, posted: Arc::default(), answers: Arc::default() }
+        let (posted, answers) = (Arc::default(), Arc::default());
+        Self { ground, memory, posted, answers, at_once: NonZeroUsize::MIN, gathered: None }
     }
 
     async fn append(&self, record: NewRecord) {
@@ -109,6 +116,14 @@ impl Case {
 
     async fn event(&self, source: &str, event_type: &str) -> EventId {
         let event = event(source, event_type);
+        let id = event.header.id;
+        self.append(event.to_record(topic("webhooks.core"))).await;
+        id
+    }
+
+    async fn event_of_key(&self, key: &str) -> EventId {
+        let mut event = event("github", "push");
+        event.header.meta.route_key = Some(key.to_owned());
         let id = event.header.id;
         self.append(event.to_record(topic("webhooks.core"))).await;
         id
@@ -133,8 +148,8 @@ impl Case {
         let count = self.count(kind, &selection, &target).await;
         let (target, reaches, counted) = (count.target, count.reaches, count.events);
         let (command, by) = ("hook replay".to_owned(), "tester@here".to_owned());
-        let order = Order::Start { kind, selection: Box::new(selection), target, reaches, counted, command, by };
-        self.order(order, rate).await.unwrap()
+        let start = Start { kind, selection, target, reaches, counted, command, by };
+        self.order(Order::Start(Box::new(start)), rate).await.unwrap()
     }
 
     async fn resume(&self, id: Uuid) -> Result<Run, TravelError> {
@@ -142,12 +157,12 @@ impl Case {
     }
 
     async fn order(&self, order: Order, rate: Option<&str>) -> Result<Run, TravelError> {
-        let rate = rate.map(|rate| rate.parse().unwrap());
+        let speed = Speed { rate: rate.map(|rate| rate.parse().unwrap()), at_once: self.at_once };
         let (posted, answers) = (Arc::clone(&self.posted), Arc::clone(&self.answers));
-        let to_url: ToUrl =
-            Arc::new(move |_| Ok(Arc::new(Posts { posted: Arc::clone(&posted), answers: Arc::clone(&answers) })));
+        let posts = Posts { posted, answers, gathered: self.gathered.clone() };
+        let to_url: ToUrl = Arc::new(move |_| Ok(Arc::new(posts.clone())));
         let secrets: Secrets = Arc::new(BTreeMap::new());
-        Run::begin(self.ground.clone(), order, rate, (&to_url, &secrets)).await
+        Run::begin(self.ground.clone(), order, speed, (&to_url, &secrets)).await
     }
 
     /// Replays to the end.
@@ -201,9 +216,11 @@ fn event(source: &str, event_type: &str) -> Envelope {
 }
 
 /// A URL.
+#[derive(Clone)]
 struct Posts {
     posted: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<Vec<Outcome>>>,
+    gathered: Option<Arc<Barrier>>,
 }
 
 impl EgressDriver for Posts {
@@ -212,7 +229,13 @@ impl EgressDriver for Posts {
         if matches!(answer, Outcome::Delivered { .. }) {
             self.posted.lock().unwrap().push(delivery.envelope.webhook_id());
         }
-        Box::pin(async move { answer })
+        let gathered = self.gathered.clone();
+        Box::pin(async move {
+            if let Some(gathered) = gathered {
+                gathered.wait().await;
+            }
+            answer
+        })
     }
 
     fn check<'a>(&'a self, _: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {
@@ -488,4 +511,80 @@ async fn a_url_gets_events_in_order_and_none_twice_after_an_interruption() {
     let mut run = case.begin(JobKind::Replay, Selection::default(), to_url(), None).await;
     let error = run.step().await.unwrap_err().to_string();
     assert!(error.contains("connection refused") && !error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn some_go_to_a_url_at_once_and_those_of_a_key_one_after_the_other() {
+    const KEYS: usize = 4;
+    let case = Case { at_once: NonZeroUsize::new(KEYS).unwrap(), ..Case::new() };
+    // Nobody is answered before all four ask: one after the other would never end.
+    let case = Case { gathered: Some(Arc::new(Barrier::new(KEYS))), ..case };
+    let mut expected = BTreeMap::new();
+    for number in 0..10 * KEYS {
+        let key = number % KEYS;
+        let id = case.event_of_key(&format!("github:{key}")).await;
+        expected.entry(key).or_insert_with(Vec::new).push(id.to_string());
+    }
+    let tally = case.replay(Selection::default(), to_url()).await;
+    assert_eq!(tally.sent, 10 * KEYS as u64);
+    let posted = case.posted.lock().unwrap().clone();
+    for ids in expected.values() {
+        let is_of_key = |webhook_id: &&String| ids.iter().any(|id| webhook_id.starts_with(id.as_str()));
+        let of_key: Vec<_> = posted.iter().filter(is_of_key).map(|id| id.split_once('_').unwrap().0).collect();
+        assert_eq!(&of_key, ids);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_url_that_fails_beside_others_ends_the_job_and_what_was_taken_is_known() {
+    let case = Case { at_once: NonZeroUsize::new(4).unwrap(), ..Case::new() };
+    for _ in 0..40 {
+        case.event("github", "push").await;
+    }
+    let broken = Outcome::failed(FailureClass::Misconfigured, "401 Unauthorized");
+    let taken = || Outcome::delivered("200 OK");
+    // Pops from the end: the sixth is refused, while others may be under way.
+    *case.answers.lock().unwrap() = [broken].into_iter().chain((0..5).map(|_| taken())).collect();
+    let mut run = case.begin(JobKind::Replay, Selection::default(), to_url(), None).await;
+    assert!(run.step().await.unwrap_err().to_string().contains("401"));
+    let id = run.job().id;
+    drop(run);
+    let before = case.posted.lock().unwrap().len();
+    assert!((5..=9).contains(&before), "{before} were taken");
+    let tally = finish(case.resume(id).await.unwrap()).await;
+    assert_eq!((tally.sent + tally.known, tally.known), (40, before as u64));
+    let posted = case.posted.lock().unwrap().clone();
+    let once: std::collections::BTreeSet<_> = posted.iter().collect();
+    assert_eq!((posted.len(), once.len()), (40, 40), "none is missing, and none was posted twice");
+}
+
+#[tokio::test]
+async fn a_replay_that_was_asked_for_before_is_counted_and_goes_once_more() {
+    let case = Case::new();
+    case.event("github", "push").await;
+    case.event("github", "issues.opened").await;
+    let pushes = || Selection { event_types: vec!["push".into()], ..Selection::default() };
+    let before = async |selection: Selection, target: Target| {
+        case.count(JobKind::Replay, &selection, &target).await.replayed_before
+    };
+    assert_eq!(before(Selection::default(), Target::Same).await, 0);
+    case.replay(pushes(), Target::Same).await;
+    assert_eq!(before(Selection::default(), Target::Same).await, 1);
+    assert_eq!(before(pushes(), Target::Destination("core/one".into())).await, 0, "it went elsewhere");
+    case.replay(pushes(), to_url()).await;
+    assert_eq!(before(pushes(), to_url()).await, 0, "a URL is asked again to see what it makes of it");
+    case.event("github", "push").await;
+    assert_eq!(before(pushes(), Target::Same).await, 1, "what came since was not replayed");
+    assert_eq!(case.replay(pushes(), Target::Same).await.sent, 2);
+
+    // What was interrupted has replayed what it had come to.
+    let all = Case::new();
+    for _ in 0..600 {
+        all.event("github", "push").await;
+    }
+    let mut run = all.begin(JobKind::Replay, Selection::default(), Target::Same, None).await;
+    run.step().await.unwrap();
+    drop(run);
+    let count = all.count(JobKind::Replay, &Selection::default(), &Target::Same).await;
+    assert_eq!((count.events, count.replayed_before), (600, 512));
 }

@@ -12,6 +12,7 @@ pub mod infra;
 pub mod log;
 #[cfg(feature = "mcp")]
 pub mod mcp;
+pub mod posting;
 pub mod replay;
 pub mod run;
 pub mod send;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use hook_core::{
     event::EventId,
-    job::{JobEnd, JobKind, Selection},
+    job::{JobEnd, JobKind, Selection, Target},
 };
-use hook_runtime::travel::{JobState, Rate};
+use hook_runtime::travel::JobState;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
     travel::{
         self, Asked,
         desk::Desk,
-        flags::{self, How, Which},
+        flags::{self, How, Pace, Which},
     },
 };
 
@@ -73,9 +73,8 @@ enum Other {
         /// The job, as `hook replay list` shows it
         #[arg(value_name = "JOB")]
         id: Uuid,
-        /// At most so many a second, or a minute: `200/s`, `600/m`
-        #[arg(long, value_name = "N/s")]
-        rate: Option<Rate>,
+        #[command(flatten)]
+        pace: Pace,
     },
     /// List replays and redrives: who, what, when, and how they ended
     List {
@@ -95,8 +94,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
         #[cfg(feature = "kafka")]
         Some(Other::Kafka(arguments)) => kafka::run(context, arguments),
         Some(Other::Webhook(arguments)) => webhook::run(context, arguments),
-        Some(Other::Resume { data_dir, id, rate }) => {
-            block_on(context, travel::resume(context, &flag(data_dir), *id, *rate))
+        Some(Other::Resume { data_dir, id, pace }) => {
+            block_on(context, travel::resume(context, &flag(data_dir), *id, pace.speed()))
         }
         Some(Other::List { data_dir }) => list(context, &flag(data_dir)),
         None => block_on(context, replay(context, arguments)),
@@ -122,7 +121,9 @@ async fn replay(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let asked = Asked { kind: JobKind::Replay, selection, how, command };
     let done = travel::carry_out(context, &Flag { data_dir: data_dir.clone() }, asked).await?;
     let Some((count, done)) = done else { return Ok(()) };
-    let [id] = ids[..] else { return travel::say_done(context, &done) };
+    let ([id], Target::Same | Target::Destination(_)) = (&ids[..], &done.target) else {
+        return travel::say_done(context, &done);
+    };
     let destinations: Vec<_> = count.groups.iter().map(|group| group.destination.as_str()).collect();
     if context.output.is_json() {
         let (replay_id, topics) = (done.job, &count.topics);
@@ -171,7 +172,8 @@ fn list(context: &Context, flag: &Flag) -> Result<(), Exit> {
 fn row(state: &JobState) -> [String; 6] {
     let job = &state.job;
     let tally = state.reached.tally;
-    let sent = format!("{} of {}", tally.sent + tally.known, job.counted);
+    let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
+    let sent = format!("{} of {}{refused}", tally.sent + tally.known, job.counted);
     let how = match (&state.end, state.is_running) {
         (_, true) => "running",
         (Some(JobEnd::Finished), _) => "finished",

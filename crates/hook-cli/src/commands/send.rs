@@ -1,24 +1,23 @@
 //! `hook send`: signs a webhook as its provider would, and posts it.
 
 use std::{
-    io::Read,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use hook_admin::socket::Client;
-use hook_contract::plan::{IngressAdapter, Plan, SourcePlan};
+use hook_contract::plan::{IngressAdapter, Plan};
 use hook_core::{
     Timestamp,
     catalog::Kind,
-    names::{AdapterId, EnvName, SourceName},
-    secret::{Secret, SecretStore},
+    names::{AdapterId, SourceName},
 };
 use hook_drivers::http::ingress::HttpWebhookIngress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::posting::{Posting, read_file, said};
 use crate::{
     context::Context,
     data_directory::{self, Flag},
@@ -32,9 +31,6 @@ use crate::{
     output::millis,
     owner::{block_on, fail},
 };
-
-/// The largest body that is read from a file.
-const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
 /// Sign a webhook as its provider would, and post it
 ///
@@ -54,19 +50,12 @@ pub struct Arguments {
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
 
-    /// Trust this authority (PEM), and no other, where the pipeline speaks TLS
-    #[arg(long, value_name = "PATH")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    posting: Posting,
 
     /// Send this body; `-` reads stdin
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
-
-    /// Sign with the key of this variable [default: the secret of the source]
-    ///
-    /// Where the secret of the source is a public key, this is the private one of the pair: as PKCS#8 in PEM, hex or base64.
-    #[arg(long, value_name = "VARIABLE")]
-    key_env: Option<EnvName>,
 
     /// The provider's id for the delivery [default: a new one]
     #[arg(long, value_name = "ID")]
@@ -87,10 +76,7 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
         let known: Vec<&str> = plan.sources.keys().map(SourceName::as_str).collect();
         fail(context, &format!("the contract has no source {}; it has {}", arguments.source, known.join(", ")))
     })?;
-    let secret = match &arguments.key_env {
-        Some(name) => environment.get(name).ok_or_else(|| fail(context, &format!("{name} is not set")))?,
-        None => secret(context, source, environment)?,
-    };
+    let secret = arguments.posting.key(context, source, environment)?;
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => find_url(context, arguments, plan, environment).await?,
@@ -100,9 +86,9 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
     let verifier = (source.verifier_name.as_str(), &*source.verifier);
     let mut sample = sample::for_verifier(verifier, &arguments.event, &delivery_id, now);
     if let Some(path) = &arguments.file {
-        sample.body = read_body(path).map_err(|error| fail(context, &format!("{}: {error}", path.display())))?;
+        sample.body = read_file(path).map_err(|error| fail(context, &format!("{}: {error}", path.display())))?;
     }
-    let client = sender::client(arguments.ca.as_deref()).map_err(|error| fail(context, &error))?;
+    let client = arguments.posting.client(context)?;
     let webhook = Webhook {
         url,
         verifier: &*source.verifier,
@@ -114,25 +100,6 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
     sender::send(&client, webhook)
         .await
         .map_err(|error| fail(context, &format!("{error}; is the pipeline running? (`hook up`)")))
-}
-
-/// The first secret of the source that is set.
-pub(super) fn secret(context: &Context, source: &SourcePlan, environment: &Environment) -> Result<Secret, Exit> {
-    if source.verifier.checks().is_some_and(|checks| checks.is_key_pair) {
-        let message = format!(
-            "the secret of {} is a public key, which signs nothing: name the variable of the private key with --key-env",
-            source.name
-        );
-        return Err(fail(context, &message));
-    }
-    if let Some(secret) = source.secret_env.iter().find_map(|name| environment.get(name)) {
-        return Ok(secret);
-    }
-    if !source.verifier.needs_secret() {
-        return Ok(Secret::new(""));
-    }
-    let names: Vec<&str> = source.secret_env.iter().map(AsRef::as_ref).collect();
-    Err(fail(context, &format!("no secret to sign with: set {} as the pipeline has it", names.join(" or "))))
 }
 
 #[derive(Deserialize)]
@@ -183,16 +150,6 @@ fn url(scheme: &str, mut address: SocketAddr, path: &str, source: &SourceName) -
     format!("{scheme}://{address}{}", path.replace("{source}", source.as_str())).parse().ok()
 }
 
-/// A file, or stdin for `-`.
-pub(super) fn read_body(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    match path == Path::new("-") {
-        true => std::io::stdin().lock().take(LARGEST_BODY).read_to_end(&mut body)?,
-        false => std::fs::File::open(path)?.take(LARGEST_BODY).read_to_end(&mut body)?,
-    };
-    Ok(body)
-}
-
 fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
     #[derive(Serialize)]
     struct Shown<'a> {
@@ -210,13 +167,4 @@ fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
         context.output.note(&format!("`hook explain {id}` tells its story"));
     }
     Ok(())
-}
-
-/// What the pipeline says, in one line; of an answer that is not a pipeline's, the body.
-pub(super) fn said(answer: &Answer) -> String {
-    match (answer.text("code"), answer.text("event_id"), answer.text("message")) {
-        ("", ..) => answer.body.to_string(),
-        (code, "", message) => format!("{code}: {message}"),
-        (code, id, _) => format!("{code} {id}"),
-    }
 }

@@ -95,16 +95,13 @@ impl Desk {
     }
 
     /// Has a job done, and hands over each sign of life. It was interrupted where the last of them is none.
-    pub async fn run(&self, context: &Context, request: RunRequest, mut take: impl FnMut(Line)) -> Result<(), Exit> {
+    pub async fn run(&self, request: RunRequest, mut take: impl FnMut(Line)) -> Result<(), String> {
         match self {
             Self::Running(client) => {
                 let take = |line: &[u8]| serde_json::from_slice::<Line>(line).map(&mut take).is_ok();
-                client.post_lines("/jobs", &request, take).await.map_err(|error| failed(context, &error))
+                client.post_lines("/jobs", &request, take).await.map_err(|error| error.to_string())
             }
-            Self::Own { ground, secrets } => {
-                let ended = run_here(ground, secrets, request, take).await;
-                ended.map_err(|error| fail(context, &error))
-            }
+            Self::Own { ground, secrets } => run_here(ground, secrets, request, take).await,
         }
     }
 
@@ -123,9 +120,8 @@ async fn run_here(
     request: RunRequest,
     mut take: impl FnMut(Line),
 ) -> Result<(), String> {
-    let RunRequest { order, rate } = request;
-    let rate = rate.map(|rate| rate.parse()).transpose()?;
-    let begun = Run::begin(ground.clone(), order, rate, (&url::maker(), secrets)).await;
+    let RunRequest { order, speed } = request;
+    let begun = Run::begin(ground.clone(), order, speed, (&url::maker(), secrets)).await;
     let mut run = begun.map_err(|error| error.to_string())?;
     take(Line::Job(Box::new(run.job().clone())));
     loop {

@@ -1,10 +1,12 @@
 //! The flags of `hook replay` and `hook dlq redrive`.
 
+use std::num::NonZeroUsize;
+
 use hook_core::{
     duration::HumanDuration,
     job::{Selection, Target, UrlTarget},
 };
-use hook_runtime::travel::Rate;
+use hook_runtime::travel::{Rate, Speed};
 
 use crate::since::Since;
 
@@ -44,7 +46,7 @@ pub struct How {
     /// To this destination alone: `route/adapter`, or the adapter where one route has it
     #[arg(long, value_name = "DESTINATION", conflicts_with = "to_url")]
     pub to: Option<String>,
-    /// To this URL, which need not be in the contract: envelopes, one after the other, as `http_output` posts them
+    /// To this URL, which need not be in the contract: envelopes, in the order of the log, as `http_output` posts them
     #[arg(long, value_name = "URL")]
     pub to_url: Option<String>,
     /// Sign what goes to the URL with the secret in this environment variable (Standard Webhooks)
@@ -53,9 +55,9 @@ pub struct How {
     /// A network that is not public and may be reached all the same, such as `10.0.0.0/8`; may be repeated
     #[arg(long = "allow-network", value_name = "CIDR", requires = "to_url")]
     pub allow_networks: Vec<String>,
-    /// At most so many a second, or a minute: `200/s`, `600/m`
-    #[arg(long, value_name = "N/s")]
-    pub rate: Option<Rate>,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: Pace,
     /// Count by source, type and destination, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -68,6 +70,16 @@ pub struct How {
 }
 
 impl How {
+    /// What the flags say, where they cannot be meant together.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match self.pace.concurrency.is_some() && self.to_url.is_none() {
+            true => Err(
+                "--concurrency is for --to-url: what a destination gets at once, its `concurrency` in the contract says",
+            ),
+            false => Ok(()),
+        }
+    }
+
     /// The URL without what may be secret in it.
     pub fn shown_url(&self) -> Option<String> {
         match self.target() {
@@ -88,6 +100,33 @@ impl How {
             (None, None) => Target::Same,
         }
     }
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Pace {
+    /// At most so many a second, or a minute: `200/s`, `600/m`
+    #[arg(long, value_name = "N/s")]
+    rate: Option<Rate>,
+    /// To a URL, so many at once; events of one key still go one after the other [default: 1]
+    #[arg(long, value_name = "N", value_parser = at_once)]
+    concurrency: Option<NonZeroUsize>,
+}
+
+impl Pace {
+    /// What is said, or what is usual.
+    pub fn speed(self) -> Speed {
+        let usual = Speed::default();
+        Speed { rate: self.rate, at_once: self.concurrency.unwrap_or(usual.at_once) }
+    }
+}
+
+/// So many requests are under way at once, at most.
+const MOST_AT_ONCE: usize = 64;
+
+fn at_once(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_AT_ONCE);
+    number.ok_or_else(|| format!("expected a number from 1 to {MOST_AT_ONCE}, found `{text}`"))
 }
 
 /// A stretch of time on the command line, back from now.
@@ -137,6 +176,13 @@ mod tests {
         let arguments =
             [("", vec!["a-1".into()]), ("--type", vec!["issues.*".into(), "it's".into()]), ("--to", vec![])];
         assert_eq!(command("hook replay", &arguments), r"hook replay a-1 --type 'issues.*' --type 'it'\''s'");
+    }
+
+    #[test]
+    fn some_at_once_are_a_number_that_is_not_large() {
+        for (text, is_one) in [("1", true), ("64", true), ("0", false), ("65", false), ("-1", false), ("many", false)] {
+            assert_eq!(at_once(text).is_ok(), is_one, "{text}");
+        }
     }
 
     #[test]

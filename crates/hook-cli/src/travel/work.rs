@@ -7,7 +7,7 @@ use std::{
 
 use hook_admin::travel::{CountRequest, Line, RunRequest};
 use hook_core::job::{Job, JobKind, Selection, Tally, Target};
-use hook_runtime::travel::{Count, Order, Rate};
+use hook_runtime::travel::{Count, Order, Speed, Start};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -38,6 +38,9 @@ pub struct Done {
     pub job: Uuid,
     /// How many events were counted.
     pub counted: u64,
+    /// Where they went.
+    #[serde(skip)]
+    pub target: Target,
     /// What it has done.
     #[serde(flatten)]
     pub tally: Tally,
@@ -46,6 +49,7 @@ pub struct Done {
 /// Counts, and sends where that is wanted. `None` where it was not, or there was nothing: that has been said.
 pub async fn carry_out(context: &Context, flag: &Flag, asked: Asked<'_>) -> Result<Option<(Count, Done)>, Exit> {
     let Asked { kind, selection, how, command } = asked;
+    how.check().map_err(|message| fail(context, message))?;
     let desk = if how.dry_run { Desk::look(context, flag).await? } else { Desk::work(context, flag).await? };
     let request = CountRequest { kind, selection, target: how.target() };
     context.output.progress("counting");
@@ -79,20 +83,20 @@ async fn send(
         return say_nothing(context, kind, &selection, count);
     }
     agree(context, how, count)?;
-    let order = Order::Start {
+    if how.yes {
+        replayed_before(count).iter().for_each(|note| context.output.note(note));
+    }
+    let start = Start {
         kind,
-        selection: Box::new(selection),
+        selection,
         target: count.target.clone(),
         reaches: count.reaches.clone(),
         counted: count.events,
         command,
         by: operator(),
     };
-    let done = follow(context, desk, order, how.rate).await?;
-    if desk.is_resting() && !matches!(count.target, Target::Url(_)) {
-        context.output.note("no pipeline runs: they are delivered when one starts");
-    }
-    Ok(Some(done))
+    let order = Order::Start(Box::new(start));
+    follow(context, desk, order, how.pace.speed()).await.map(Some)
 }
 
 /// There is nothing to send: for one that was named that is an error.
@@ -142,27 +146,39 @@ fn agree(context: &Context, how: &How, count: &Count) -> Result<(), Exit> {
     Err(fail(context, "nothing was sent"))
 }
 
+/// What a second look may find strange. A replay is asked for because an event is to go once more: it is told, and not refused.
+fn replayed_before(count: &Count) -> Option<String> {
+    let Count { events, replayed_before, .. } = count;
+    let them = if replayed_before == events { "all of them".to_owned() } else { format!("{replayed_before} of them") };
+    (*replayed_before > 0).then(|| format!("{them} were replayed there before (`hook replay list`), and go once more"))
+}
+
 /// Goes on with a job that was interrupted.
-pub async fn resume(context: &Context, flag: &Flag, id: Uuid, rate: Option<Rate>) -> Result<(), Exit> {
+pub async fn resume(context: &Context, flag: &Flag, id: Uuid, speed: Speed) -> Result<(), Exit> {
     let desk = Desk::work(context, flag).await?;
-    let done = follow(context, &desk, Order::Resume { id, by: operator() }, rate).await;
+    let done = follow(context, &desk, Order::Resume { id, by: operator() }, speed).await;
     desk.close(context).await?;
     say_done(context, &done?)
 }
 
-/// What a job has done.
+/// What a job has done. Fails where a URL has refused some of it.
 pub fn say_done(context: &Context, done: &Done) -> Result<(), Exit> {
+    let Done { job, counted, tally, .. } = done;
     if context.output.is_json() {
-        return context.output.json(done);
+        context.output.json(done)?;
+    } else {
+        let known =
+            if tally.known > 0 { format!(", {} before it was interrupted", tally.known) } else { String::new() };
+        context.output.line(&format!(
+            "job {job}: {} of {counted} events sent again{known}{}",
+            tally.sent,
+            passed_over(*tally)
+        ))?;
     }
-    let Done { job, counted, tally } = done;
-    let known = if tally.known > 0 { format!(", {} before it was interrupted", tally.known) } else { String::new() };
-    let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
-    context.output.line(&format!(
-        "job {job}: {} of {counted} events sent again{known}{refused}{}",
-        tally.sent,
-        passed_over(*tally)
-    ))
+    match tally.refused {
+        0 => Ok(()),
+        refused => Err(fail(context, &format!("{refused} refused for good: `hook explain` says how, of each"))),
+    }
 }
 
 fn passed_over(tally: Tally) -> String {
@@ -173,13 +189,16 @@ fn passed_over(tally: Tally) -> String {
 }
 
 /// Has a job done to its end, and shows how far it is.
-async fn follow(context: &Context, desk: &Desk, order: Order, rate: Option<Rate>) -> Result<Done, Exit> {
-    let request = RunRequest { order, rate: rate.map(|rate| rate.to_string()) };
+async fn follow(context: &Context, desk: &Desk, order: Order, speed: Speed) -> Result<Done, Exit> {
+    let request = RunRequest { order, speed };
     let mut watch = Watch::new(context);
-    let ran = desk.run(context, request, |line| watch.take(line)).await;
+    let ran = desk.run(request, |line| watch.take(line)).await;
     context.output.progress("");
-    ran?;
-    watch.end()
+    let done = watch.end(ran.err())?;
+    if desk.is_resting() && !matches!(done.target, Target::Url(_)) {
+        context.output.note("no pipeline runs: they are delivered when one starts");
+    }
+    Ok(done)
 }
 
 /// Shows how far a job is.
@@ -189,14 +208,15 @@ struct Watch<'c> {
     tally: Tally,
     is_finished: bool,
     stopped: Option<String>,
-    began: Instant,
+    /// When the first of them was told of, and how many there were then: of a job that goes on, not all are of now.
+    began: Option<(Instant, u64)>,
     shown: Instant,
 }
 
 impl<'c> Watch<'c> {
     fn new(context: &'c Context) -> Self {
-        let began = Instant::now();
-        Self { context, job: None, tally: Tally::default(), is_finished: false, stopped: None, began, shown: began }
+        let (tally, shown) = (Tally::default(), Instant::now());
+        Self { context, job: None, tally, is_finished: false, stopped: None, began: None, shown }
     }
 
     fn take(&mut self, line: Line) {
@@ -226,24 +246,31 @@ impl<'c> Watch<'c> {
             return;
         }
         self.shown = Instant::now();
-        let done = self.tally.sent + self.tally.known;
+        let done = self.tally.sent + self.tally.known + self.tally.refused;
         let counted = self.job.as_ref().map_or(0, |job| job.counted);
         let percent = (done * 100).checked_div(counted).unwrap_or(0).min(100);
-        let per_second = done as f64 / self.began.elapsed().as_secs_f64();
-        let line = format!("{done} of {counted} events ({percent} %), {per_second:.0} a second");
+        let (began, before) = *self.began.get_or_insert((self.shown, done));
+        let seconds = began.elapsed().as_secs_f64();
+        let speed = match seconds > 0.5 {
+            true => format!(", {:.0} a second", done.saturating_sub(before) as f64 / seconds),
+            false => String::new(),
+        };
+        let line = format!("{done} of {counted} events ({percent} %){speed}");
         match output.stderr_is_terminal() {
             true => output.progress(&line),
             false => output.note(&line),
         }
     }
 
-    fn end(self) -> Result<Done, Exit> {
+    fn end(self, error: Option<String>) -> Result<Done, Exit> {
         let Self { context, job, tally, is_finished, stopped, .. } = self;
-        let Some(job) = job else { return Err(fail(context, "the job did not begin")) };
+        let Some(job) = job else {
+            return Err(fail(context, error.as_deref().unwrap_or("the job did not begin")));
+        };
         if is_finished {
-            return Ok(Done { job: job.id, counted: job.counted, tally });
+            return Ok(Done { job: job.id, counted: job.counted, target: job.target, tally });
         }
-        let why = stopped.unwrap_or_else(|| "the pipeline has ended".to_owned());
+        let why = stopped.or(error).unwrap_or_else(|| "the pipeline has ended".to_owned());
         let (sent, counted, id) = (tally.sent + tally.known, job.counted, job.id);
         let message = format!("interrupted after {sent} of {counted} events: {why}; `hook replay resume {id}` goes on");
         Err(fail(context, &message))
@@ -276,5 +303,6 @@ fn show_count(context: &Context, count: &Count) -> Result<(), Exit> {
         size(count.bytes),
         passed_over(count.passed_over)
     ));
+    replayed_before(count).iter().for_each(|note| context.output.note(note));
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! Stored events again: `replay`, `dlq redrive`, and the story that tells of them.
 
-use std::{collections::HashSet, process::Stdio};
+use std::{
+    collections::HashSet,
+    io::{Read, Write},
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -179,11 +183,13 @@ fn a_redrive_that_is_killed_goes_on_and_skips_nothing() {
     let ids = refused(&home, &pipeline, &receiver, EVENTS);
 
     let mut redrive = home.command("dlq redrive --all --yes --rate 40/s");
-    let mut redrive = redrive.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut redrive = redrive.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     receiver.wait("some are redriven", |all| (all.iter().filter(|one| one.status == 200).count() > 20).then_some(()));
     // The owner is killed, and with it the job.
     pipeline.kill();
     assert!(!poll("the command ends", || redrive.try_wait().unwrap()).success());
+    let said = std::io::read_to_string(redrive.stderr.take().unwrap()).unwrap();
+    assert!(said.contains("interrupted after") && said.contains("hook replay resume"), "{said}");
     let pipeline = home.up_supervised();
     let job = home.run("replay list --json").ok().json();
     let id = text(&job, "/id");
@@ -240,6 +246,12 @@ fn what_is_stored_goes_to_a_url_and_a_file_to_the_ingress() {
     let story = home.run(&format!("explain {first}")).ok().stdout;
     assert!(story.contains(&format!("sent to {}", elsewhere.url())), "{story}");
     assert_eq!(receiver.deliveries().len(), 2, "the contract's destinations get nothing");
+    elsewhere.script(|_, _| Reply::status(404));
+    let refused = home.run(&format!("replay {first} --to-url {} --concurrency 4", elsewhere.url()));
+    assert!(refused.code == 1 && refused.stderr.contains("1 refused for good"), "{refused:?}");
+    assert!(!refused.stdout.contains("goes again"), "{refused:?}");
+    let lost = home.run("replay --all --yes --concurrency 4");
+    assert!(lost.code == 1 && lost.stderr.contains("--to-url"), "{lost:?}");
 
     let stored = home.run("events list --topic webhooks.core --json").ok().stdout;
     std::fs::write(home.path("stored.jsonl"), stored).unwrap();
@@ -270,4 +282,54 @@ fn at_rest_it_is_stored_and_delivered_at_the_next_start() {
     assert_eq!(receiver.deliveries().len(), 1);
     let _pipeline = home.up();
     assert_eq!(receiver.wait_for(2)[1].id(), id);
+}
+
+/// Runs a command at a terminal, and types an answer.
+fn at_a_terminal(home: &Home, arguments: &str, answer: &str) -> Ran {
+    let inner = home.command(arguments);
+    let words: Vec<_> = std::iter::once(inner.get_program()).chain(inner.get_args()).collect();
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--echo", "never", "--command", &quoted.join(" "), "/dev/null"]);
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(inner.get_current_dir().unwrap()).env("SHELL", "/bin/sh").env("TERM", "xterm");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    // It has asked: what is typed before that would be an answer, too, but none to this question.
+    while !String::from_utf8_lossy(&shown).contains("[y/N]") {
+        let mut bytes = [0; 512];
+        let read = stdout.read(&mut bytes).unwrap();
+        assert!(read > 0, "it has ended without asking: {}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&bytes[..read]);
+    }
+    writeln!(stdin, "{answer}").unwrap();
+    drop(stdin);
+    stdout.read_to_end(&mut shown).unwrap();
+    let code = poll("it has ended", || child.try_wait().unwrap()).code().unwrap();
+    Ran { code, stdout: String::from_utf8_lossy(&shown).into_owned(), stderr: String::new() }
+}
+
+#[test]
+fn at_a_terminal_more_than_one_event_is_asked_about_and_only_a_yes_sends() {
+    let receiver = Receiver::start();
+    let (home, pipeline) = to(&receiver);
+    for number in 0..2 {
+        pipeline.accept(&sign::issue(number, &format!("delivery-{number}")));
+    }
+    receiver.wait_for(2);
+    for no in ["n", "", "yes please"] {
+        let asked = at_a_terminal(&home, "replay --all --to service", no);
+        assert!(asked.code == 1 && asked.stdout.contains("nothing was sent"), "{asked:?}");
+        assert!(asked.stdout.contains("core-to-all/service"), "what would be sent is shown: {asked:?}");
+    }
+    assert_eq!(home.run("replay list --json").ok().stdout, "");
+    for yes in ["y", "yes"] {
+        let sent = at_a_terminal(&home, "replay --all --to service", yes);
+        assert!(sent.code == 0 && sent.stdout.contains("2 of 2 events sent again"), "{sent:?}");
+    }
+    let third = at_a_terminal(&home, "replay --all --to service", "n").stdout;
+    assert!(third.contains("all of them were replayed there before"), "{third}");
+    receiver.wait_for(6);
 }

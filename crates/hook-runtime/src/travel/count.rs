@@ -15,7 +15,7 @@ use super::{
     address::Addressing,
     jobs::{self, JobState},
     reader::{Chosen, Reader, Reading},
-    redriven::Redriven,
+    redriven::{Redriven, Replayed},
 };
 
 /// So many kinds of events are told apart; the rest is counted as one.
@@ -42,6 +42,9 @@ pub struct Count {
     /// The destinations that the contract has.
     #[serde(default)]
     pub reaches: Vec<String>,
+    /// Events among them that a replay has sent to the same place before. They go once more.
+    #[serde(default)]
+    pub replayed_before: u64,
     /// The last job that asked for the same, where it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Uuid>,
@@ -79,9 +82,14 @@ pub async fn count(
     counter.count.unfinished = last.map(|state| state.job.id);
     let reading = Reading { kind, selection, at: clock.now(), id: Uuid::nil(), next: &[] };
     let redriven = (kind == JobKind::Redrive).then(|| Redriven::of(&jobs, None));
+    let replayed = (kind == JobKind::Replay).then(|| Replayed::of(&jobs, &counter.count.target));
     let mut reader = Reader::begin(log, reading, addressing, redriven).await?;
     while let Some(chosen) = reader.next().await? {
-        chosen.iter().for_each(|chosen| counter.take(chosen));
+        for chosen in &chosen {
+            counter.take(chosen);
+            let was_replayed = replayed.as_ref().is_some_and(|replayed| replayed.has(&chosen.event, &chosen.position));
+            counter.count.replayed_before += u64::from(was_replayed);
+        }
         counter.count.passed_over.add(reader.take_tally());
     }
     let mut count = counter.into_count();
@@ -106,7 +114,7 @@ struct Counter {
 
 impl Counter {
     fn take(&mut self, chosen: &Chosen) {
-        let Chosen { event, addressed } = chosen;
+        let Chosen { event, addressed, .. } = chosen;
         self.count.events += 1;
         self.count.bytes += event.payload.bytes().len() as u64;
         if !self.count.topics.contains(&addressed.topic) {

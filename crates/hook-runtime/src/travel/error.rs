@@ -16,6 +16,16 @@ pub enum TravelError {
     /// It has nothing left to do.
     #[error("job {0} has finished")]
     Finished(Uuid),
+    /// Somebody else is at it.
+    #[error("job {id} is being worked at: {by} was heard of {heard} s ago, in another process")]
+    Busy {
+        /// Which.
+        id: Uuid,
+        /// Who.
+        by: String,
+        /// When its last sign of life was, in seconds before now.
+        heard: i64,
+    },
     /// A URL took nothing any more.
     #[error("{0}")]
     Undelivered(String),

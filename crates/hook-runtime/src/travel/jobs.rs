@@ -31,6 +31,8 @@ pub struct JobState {
     pub reached: Reached,
     /// When the oldest entry was written that it is known by.
     pub written_at: Timestamp,
+    /// When its newest entry was written.
+    pub heard_at: Timestamp,
     /// How it ended; `None` while it runs, and where it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<JobEnd>,
@@ -78,13 +80,17 @@ impl Jobs {
             let reached = Reached { tails, ..Reached::default() };
             // One that was written down again is no other.
             let resumed = self.0.remove(&id).map(|known| known.resumed).unwrap_or_default();
-            self.0.insert(id, JobState { job: *job, resumed, reached, written_at: at, end: None, is_running: false });
+            self.0.insert(
+                id,
+                JobState { job: *job, resumed, reached, written_at: at, heard_at: at, end: None, is_running: false },
+            );
             if self.0.len() > 2 * MOST {
                 self.forget_oldest();
             }
             return;
         }
         let Some(state) = self.0.get_mut(&id) else { return };
+        state.heard_at = at;
         match step {
             Step::JobResumed { by } => {
                 state.end = None;

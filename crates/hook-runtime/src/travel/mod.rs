@@ -1,7 +1,7 @@
 //! Stored events and dead letters again: counted first, sent by a job that can be interrupted, and written down in the journal.
 //!
 //! ```text
-//! log ──scan──▶ Selector ──▶ Addressing ──▶ batch ──append──▶ log          (or a driver, for a URL)
+//! log ──scan──▶ Selector ──▶ Addressing ──▶ batch ──append──▶ log          (or a driver, for a URL: some at once)
 //!                 which?       where to?      │
 //!                                             └─ JobReached ──▶ journal     after each batch: where a resumed job begins
 //! ```
@@ -19,15 +19,16 @@ mod redriven;
 mod run;
 mod select;
 mod send;
+mod turn;
 
 pub use count::{Count, Group, count};
 pub use error::TravelError;
 pub use jobs::{JobState, Resumed, list};
 pub(crate) use keep::keep;
 pub use keep::write_again;
-pub use pace::Rate;
+pub use pace::{Rate, Speed};
 pub use redriven::Redriven;
-pub use run::{Order, Run, Step};
+pub use run::{Order, Run, Start, Step};
 pub use send::ToUrl;
 
 use std::sync::Arc;

@@ -34,7 +34,9 @@ const SKEW: Duration = Duration::from_secs(60);
 pub(super) struct Chosen {
     /// With its mark of a replay.
     pub(super) event: Envelope,
-    /// The dead letter's class, or nothing.
+    /// Where it, or its dead letter, was read.
+    pub(super) position: Position,
+    /// Where it goes.
     pub(super) addressed: Addressed,
 }
 
@@ -130,7 +132,7 @@ impl Reader {
             }
         }
         let addressed = self.addressing.of_event(topic, &event);
-        self.choose(event, addressed)
+        self.choose(event, (addressed, &record.position))
     }
 
     fn letter(&mut self, record: &Record) -> Option<Chosen> {
@@ -145,7 +147,7 @@ impl Reader {
         }
         let event = Envelope { header: letter.header.event.clone(), payload: letter.payload };
         let addressed = self.addressing.of_letter(&letter.header, &event);
-        self.choose(event, addressed)
+        self.choose(event, (addressed, &record.position))
     }
 
     fn is_taken(&mut self, taking: Taking) -> bool {
@@ -153,14 +155,14 @@ impl Reader {
         taking == Taking::Taken
     }
 
-    fn choose(&mut self, mut event: Envelope, addressed: Option<Addressed>) -> Option<Chosen> {
+    fn choose(&mut self, mut event: Envelope, (addressed, position): (Option<Addressed>, &Position)) -> Option<Chosen> {
         let Some(addressed) = addressed else {
             self.tally.without_destination += 1;
             return None;
         };
         let (id, at) = self.replay;
         event.header.meta.replay = Some(Replay { id, at, to: addressed.to.clone() });
-        Some(Chosen { event, addressed })
+        Some(Chosen { event, position: position.clone(), addressed })
     }
 
     /// What was passed over since the last call.

@@ -1,13 +1,13 @@
-//! Whether a dead letter was redriven. Nothing is written beside the letter: a job says which letters it is about and how far it
-//! has come, and so a million of them cost the journal no more than one.
+//! Whether a dead letter was redriven, or an event replayed. Nothing is written beside it: a job says which it is about and how far
+//! it has come, and so a million of them cost the journal no more than one.
 
 use std::{collections::HashMap, sync::Arc};
 
 use hook_contract::plan::Taking;
 use hook_core::{
-    envelope::DeadLetter,
+    envelope::{DeadLetter, Envelope},
     job::{JobEnd, JobKind, Target},
-    names::TopicName,
+    names::{Glob, TopicName},
     ports::log::{Log, LogError, Position},
 };
 use uuid::Uuid;
@@ -20,10 +20,36 @@ use super::{
 /// The redrives that the journal knows.
 pub struct Redriven(Vec<Done>);
 
-/// What one redrive has done.
+/// The replays that the journal knows, of those that sent to the same place.
+pub(super) struct Replayed(Vec<Done>);
+
+impl Replayed {
+    /// What the newest of them have replayed there. A URL is asked for again to see what it makes of the same events.
+    pub(super) fn of(jobs: &[JobState], target: &Target) -> Self {
+        let same = jobs.iter().rev().filter(|state| state.job.target == *target);
+        Self(same.filter_map(|state| Done::of(state, JobKind::Replay)).take(MOST_REPLAYS).collect())
+    }
+
+    /// Whether one of them has sent this event.
+    pub(super) fn has(&self, event: &Envelope, position: &Position) -> bool {
+        let has = |done: &Done| {
+            done.topic.as_ref().is_none_or(|glob| glob.matches(position.topic.as_str()))
+                && done.is_past(position)
+                && done.selector.look_at_event(event) == Taking::Taken
+        };
+        self.0.iter().any(has)
+    }
+}
+
+/// Every event is held against so many replays at most.
+const MOST_REPLAYS: usize = 100;
+
+/// What one job has done.
 struct Done {
     id: Uuid,
     selector: Selector,
+    /// Of events, the topics that they were stored in; those that are read where nothing is said.
+    topic: Option<Glob>,
     /// The destinations that it could reach; all where it sent everything to one.
     reaches: Option<Vec<String>>,
     /// In each partition, the first letter that it has not looked at. `None` where it has finished.
@@ -38,7 +64,12 @@ impl Redriven {
 
     /// What the jobs have redriven, but for one of them.
     pub(super) fn of(jobs: &[JobState], but: Option<Uuid>) -> Self {
-        Self(jobs.iter().filter(|state| Some(state.job.id) != but).filter_map(Done::of).collect())
+        Self(
+            jobs.iter()
+                .filter(|state| Some(state.job.id) != but)
+                .filter_map(|state| Done::of(state, JobKind::Redrive))
+                .collect(),
+        )
     }
 
     /// The job that has redriven a dead letter.
@@ -48,10 +79,10 @@ impl Redriven {
 }
 
 impl Done {
-    fn of(state: &JobState) -> Option<Self> {
+    fn of(state: &JobState, kind: JobKind) -> Option<Self> {
         let job = &state.job;
         // Who sends dead letters to a URL looks at them.
-        if job.kind != JobKind::Redrive || matches!(job.target, Target::Url(_)) {
+        if job.kind != kind || matches!(job.target, Target::Url(_)) {
             return None;
         }
         let next = state.reached.next.iter();
@@ -59,17 +90,23 @@ impl Done {
         Some(Self {
             id: job.id,
             selector: Selector::new(&job.selection, job.at).ok()?,
+            topic: job.selection.topic.as_deref().map(Glob::new),
             reaches: (job.target == Target::Same).then(|| job.reaches.clone()),
             next: (state.end != Some(JobEnd::Finished)).then(|| next.collect()),
         })
     }
 
     fn has(&self, letter: &DeadLetter, position: &Position) -> bool {
+        self.is_past(position)
+            && self.reaches.as_ref().is_none_or(|reaches| reaches.contains(&letter.header.destination))
+            && self.selector.look_at_letter(letter) == Taking::Taken
+    }
+
+    /// Whether it has come to that place and beyond.
+    fn is_past(&self, position: &Position) -> bool {
         let is_behind = |next: &HashMap<(TopicName, u32), u64>| {
             next.get(&(position.topic.clone(), position.partition)).is_some_and(|next| position.offset < *next)
         };
         self.next.as_ref().is_none_or(is_behind)
-            && self.reaches.as_ref().is_none_or(|reaches| reaches.contains(&letter.header.destination))
-            && self.selector.look_at_letter(letter) == Taking::Taken
     }
 }

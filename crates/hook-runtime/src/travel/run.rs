@@ -6,6 +6,7 @@ use std::{
 };
 
 use hook_core::{
+    Timestamp,
     event::EventId,
     job::{Job, JobEnd, JobKind, Reached, Selection, Tally, Target},
     journal::{JournalEntry, Step as JournalStep},
@@ -20,10 +21,11 @@ use super::{
     Ground, TravelError,
     address::Addressing,
     jobs::{self, JobState},
-    pace::{Pace, Rate},
+    pace::{Pace, Speed},
     reader::{Chosen, Reader, Reading},
     redriven::Redriven,
     send::{self, Sender, ToUrl},
+    turn,
 };
 
 /// So many events are held at once, or so many bytes of them.
@@ -38,22 +40,7 @@ const READ: usize = 256;
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// A new job.
-    Start {
-        /// What it reads.
-        kind: JobKind,
-        /// Which events.
-        selection: Box<Selection>,
-        /// Where they go.
-        target: Target,
-        /// The destinations that it can reach, as counted.
-        reaches: Vec<String>,
-        /// How many events were counted.
-        counted: u64,
-        /// The command as it was typed.
-        command: String,
-        /// Who orders: `user@host`.
-        by: String,
-    },
+    Start(Box<Start>),
     /// One that was interrupted goes on.
     Resume {
         /// Which.
@@ -61,6 +48,35 @@ pub enum Order {
         /// Who orders: `user@host`.
         by: String,
     },
+}
+
+/// A new job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// What it reads.
+    pub kind: JobKind,
+    /// Which events.
+    pub selection: Selection,
+    /// Where they go.
+    pub target: Target,
+    /// The destinations that it can reach, as counted.
+    pub reaches: Vec<String>,
+    /// How many events were counted.
+    pub counted: u64,
+    /// The command as it was typed.
+    pub command: String,
+    /// Who orders: `user@host`.
+    pub by: String,
+}
+
+impl Start {
+    fn state(self, ground: &Ground) -> JobState {
+        let (id, at) = (Uuid::now_v7(), ground.clock.now());
+        let Self { kind, selection, target, reaches, counted, command, by } = self;
+        let job = Job { id, kind, by, command, selection, target, reaches, counted, at };
+        let reached = Reached { tails: ends(ground), ..Reached::default() };
+        JobState { job, resumed: Vec::new(), reached, written_at: at, heard_at: at, end: None, is_running: true }
+    }
 }
 
 /// What a job has just done.
@@ -94,33 +110,24 @@ impl Run {
     pub async fn begin(
         ground: Ground,
         order: Order,
-        rate: Option<Rate>,
+        Speed { rate, at_once }: Speed,
         (to_url, secrets): (&ToUrl, &Secrets),
     ) -> Result<Self, TravelError> {
-        let (state, first) = match order {
-            Order::Start { kind, selection, target, reaches, counted, command, by } => {
-                let (id, at) = (Uuid::now_v7(), ground.clock.now());
-                let job = Job { id, kind, by, command, selection: *selection, target, reaches, counted, at };
-                let reached = Reached { tails: ends(&ground), ..Reached::default() };
-                let first = JournalStep::JobStarted { job: Box::new(job.clone()), tails: reached.tails.clone() };
-                (JobState { job, resumed: Vec::new(), reached, written_at: at, end: None, is_running: true }, first)
-            }
-            Order::Resume { id, by } => {
-                let state = jobs::find(&ground.log, &ground.plan.journal, id).await?;
-                let state = state.ok_or(TravelError::NoJob(id))?;
-                if state.end == Some(JobEnd::Finished) {
-                    return Err(TravelError::Finished(id));
-                }
-                (state, JournalStep::JobResumed { by })
-            }
+        let (state, resumed_by) = match order {
+            Order::Start(start) => (start.state(&ground), None),
+            Order::Resume { id, by } => (turn::unfinished(&ground, id).await?, Some(by)),
         };
-        let JobState { job, reached, .. } = state;
-        let addressing = Addressing::new(&ground.plan, &ground.log.state(), &job.target)?;
+        let addressing = Addressing::new(&ground.plan, &ground.log.state(), &state.job.target)?;
         let sender = match addressing.target() {
-            Target::Url(url) => Sender::to_url(url, to_url, secrets, &ground, job.id)?,
+            Target::Url(url) => Sender::to_url(url, to_url, secrets, (&ground, state.job.id, at_once))?,
             Target::Same | Target::Destination(_) => Sender::Log(Arc::clone(&ground.log)),
         };
-        let is_resumed = matches!(first, JournalStep::JobResumed { .. });
+        let is_resumed = resumed_by.is_some();
+        let state = match resumed_by {
+            Some(by) => turn::take(&ground, state.job.id, by).await?,
+            None => state,
+        };
+        let JobState { job, reached, .. } = state;
         let known = match (is_resumed, &sender) {
             (false, _) => HashMap::new(),
             (true, Sender::Log(_)) => sent_to_log(&ground, &reached.tails, job.id).await?,
@@ -133,7 +140,10 @@ impl Run {
         let Job { kind, selection, at, id, .. } = &job;
         let reading = Reading { kind: *kind, selection, at: *at, id: *id, next: &reached.next };
         let reader = Reader::begin(&ground.log, reading, addressing, redriven).await?;
-        write(&ground, job.id, vec![first]).await?;
+        if !is_resumed {
+            let first = JournalStep::JobStarted { job: Box::new(job.clone()), tails: reached.tails.clone() };
+            write(&ground, job.id, vec![first]).await?;
+        }
         Ok(Self {
             reader,
             sender,
@@ -165,7 +175,7 @@ impl Run {
         if self.batch.is_empty() {
             return if self.is_at_end { self.finish().await } else { Ok(Step::Progress(self.tally)) };
         }
-        let piece = self.pace.piece(BATCH).min(self.batch.len());
+        let piece = self.pace.piece(self.sender.most()).min(self.batch.len());
         self.pace.wait_for(piece).await;
         let events: Vec<_> = self.batch.drain(..piece).collect();
         self.sender.send(events, &mut self.tally).await?;
@@ -185,9 +195,10 @@ impl Run {
     }
 
     async fn fill(&mut self) -> Result<(), LogError> {
+        let most = self.pace.batch(BATCH.min(self.sender.most()));
         let mut bytes = 0;
         for _ in 0..PARTS {
-            if self.is_at_end || self.batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            if self.is_at_end || self.batch.len() >= most || bytes >= BATCH_BYTES {
                 break;
             }
             match self.reader.next().await? {
@@ -239,13 +250,14 @@ impl Run {
     }
 }
 
-/// Writes into the journal; durable when this returns.
-pub(super) async fn write(ground: &Ground, job: Uuid, steps: Vec<JournalStep>) -> Result<(), LogError> {
-    let entry =
-        |step| JournalEntry { at: ground.clock.now(), event_id: None, request_id: None, job_id: Some(job), step };
+/// Writes into the journal; durable when this returns, with the time that it bears.
+pub(super) async fn write(ground: &Ground, job: Uuid, steps: Vec<JournalStep>) -> Result<Timestamp, LogError> {
+    let at = ground.clock.now();
+    let entry = |step| JournalEntry { at, event_id: None, request_id: None, job_id: Some(job), step };
     let topic = &ground.plan.journal;
     let records = steps.into_iter().map(|step| entry(step).to_record(topic.clone())).collect();
-    ground.log.append(Append { records, ..Append::default() }).await.map(drop)
+    ground.log.append(Append { records, ..Append::default() }).await?;
+    Ok(at)
 }
 
 /// Where the partitions of events end. What a job has sent and not written down stands behind that.

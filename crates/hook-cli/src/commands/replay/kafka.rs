@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    commands::send::read_body,
+    commands::posting::read_file,
     context::Context,
     exit::Exit,
     load::{self, Loaded},
@@ -41,7 +41,7 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let Loaded { plan, environment, .. } = load::load(context, &[])?;
     let file = arguments.file.display();
-    let text = read_body(&arguments.file).map_err(|error| fail(context, &format!("{file}: {error}")))?;
+    let text = read_file(&arguments.file).map_err(|error| fail(context, &format!("{file}: {error}")))?;
     let events = read(&text.into()).map_err(|error| fail(context, &format!("{file}: {error}")))?;
     let mut settings = plan.kafka_of_adapters;
     settings.insert("topic".to_owned(), json!(arguments.topic));

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use hook_contract::plan::SourcePlan;
 use hook_core::{Timestamp, envelope::Written, names::SourceName, secret::Secret};
+use http::HeaderMap;
 use reqwest::Client;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    commands::send::{read_body, said, secret},
+    commands::posting::{Posting, read_file, said},
     context::Context,
     exit::Exit,
     lab::{
@@ -37,9 +40,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
 
-    /// Trust this authority (PEM), and no other, where the URL is one of TLS
-    #[arg(long, value_name = "PATH")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    posting: Posting,
 
     /// Sign as this source of the contract does, with its secret from the environment
     #[arg(long, value_name = "SOURCE")]
@@ -52,7 +54,7 @@ pub struct Arguments {
 
 /// One body, and what is known of it.
 struct Item {
-    body: Vec<u8>,
+    body: Bytes,
     source: Option<SourceName>,
     event_type: Option<String>,
     delivery_id: Option<String>,
@@ -60,46 +62,111 @@ struct Item {
     id: Option<String>,
 }
 
+/// What signs.
+struct Signer<'l> {
+    source: &'l SourcePlan,
+    key: Secret,
+}
+
+impl Signer<'_> {
+    /// Whether its provider sends lists, of which objects are made.
+    fn takes_lists(&self) -> bool {
+        self.source.verifier.payload(&HeaderMap::new(), &Bytes::from_static(b"[]")).is_ok()
+    }
+}
+
 /// Posts everything that is in the file, and stops at the first that nobody answers. Fails where one was refused.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     let file = arguments.file.display();
-    let text = read_body(&arguments.file).map_err(|error| fail(context, &format!("{file}: {error}")))?;
-    let items = items(text.into());
-    let loaded = arguments.sign.as_ref().map(|_| load::load(context, &[])).transpose()?;
-    block_on(context, post_all(context, arguments, loaded.as_ref(), &items))
-}
-
-/// Envelopes where all of it are such, otherwise one body.
-fn items(text: Bytes) -> Vec<Item> {
-    let envelopes: Result<Vec<_>, _> = Written::read_all(&text).collect();
-    match envelopes {
-        Ok(envelopes) if !envelopes.is_empty() => envelopes.into_iter().map(of_envelope).collect(),
-        _ => vec![Item { body: text.into(), source: None, event_type: None, delivery_id: None, id: None }],
+    let text = read_file(&arguments.file).map_err(|error| fail(context, &format!("{file}: {error}")))?;
+    if arguments.posting.key_env.is_some() && arguments.sign.is_none() {
+        return Err(fail(context, "--key-env says what to sign with: --sign SOURCE says how"));
     }
+    let loaded = arguments.sign.as_ref().map(|_| load::load(context, &[])).transpose()?;
+    let signer = loaded.as_ref().zip(arguments.sign.as_ref());
+    let signer = signer.map(|(loaded, name)| signer_of(context, arguments, loaded, name)).transpose()?;
+    let takes_lists = signer.as_ref().is_some_and(Signer::takes_lists);
+    let items = items(text.into(), takes_lists).map_err(|error| fail(context, &format!("{file}: {error}")))?;
+    block_on(context, post_all(context, arguments, signer.as_ref(), &items))
 }
 
-fn of_envelope(written: Written) -> Item {
+fn signer_of<'l>(
+    context: &Context,
+    arguments: &Arguments,
+    Loaded { plan, environment, .. }: &'l Loaded,
+    name: &SourceName,
+) -> Result<Signer<'l>, Exit> {
+    let source = plan.sources.get(name).ok_or_else(|| {
+        let known: Vec<&str> = plan.sources.keys().map(SourceName::as_str).collect();
+        fail(context, &format!("the contract has no source {name} to sign as; it has {}", known.join(", ")))
+    })?;
+    Ok(Signer { source, key: arguments.posting.key(context, source, environment)? })
+}
+
+/// Envelopes where it begins with one, otherwise one body.
+fn items(text: Bytes, takes_lists: bool) -> Result<Vec<Item>, String> {
+    let mut envelopes = Written::read_all(&text).peekable();
+    if !matches!(envelopes.peek(), Some(Ok(_))) {
+        drop(envelopes);
+        return Ok(vec![Item { body: text, source: None, event_type: None, delivery_id: None, id: None }]);
+    }
+    let item = |(index, read): (usize, Result<Written, serde_json::Error>)| match read {
+        Ok(written) => Ok(of_envelope(written, takes_lists)),
+        Err(error) => Err(format!("event {} is no envelope, as those before it are: {error}", index + 1)),
+    };
+    envelopes.enumerate().map(item).collect()
+}
+
+fn of_envelope(written: Written, takes_lists: bool) -> Item {
     let Written { header, payload } = written;
+    let meta = header.meta;
+    let body = match meta.received_body {
+        Some(received) => received.into(),
+        None => body(payload, meta.body_sha256.as_deref(), takes_lists),
+    };
     Item {
-        body: header.meta.received_body.map_or_else(|| payload.into(), String::into_bytes),
+        body,
         source: Some(header.source),
         event_type: Some(header.event_type.to_string()),
-        delivery_id: header.meta.delivery_id,
+        delivery_id: meta.delivery_id,
         id: Some(header.id.to_string()),
     }
+}
+
+/// The body that a payload was made from: itself, or the list that is all there is in it. Its digest tells them apart. Where it
+/// tells nothing, because white space is gone, a list is what a provider of lists has sent.
+fn body(payload: Bytes, digest: Option<&str>, takes_lists: bool) -> Bytes {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct OfList<'a> {
+        #[serde(borrow)]
+        items: &'a RawValue,
+    }
+    let is_body = |bytes: &[u8]| digest == Some(sha256(bytes).as_str());
+    let list = serde_json::from_slice::<OfList<'_>>(&payload).ok().map(|list| list.items.get());
+    match list.filter(|list| list.starts_with('[')) {
+        Some(list) if is_body(list.as_bytes()) || takes_lists && !is_body(&payload) => {
+            payload.slice_ref(list.as_bytes())
+        }
+        _ => payload,
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn post_all(
     context: &Context,
     arguments: &Arguments,
-    loaded: Option<&Loaded>,
+    signer: Option<&Signer<'_>>,
     items: &[Item],
 ) -> Result<(), Exit> {
-    let client = sender::client(arguments.ca.as_deref()).map_err(|error| fail(context, &error))?;
+    let client = arguments.posting.client(context)?;
     let mut refused = 0;
     for (index, item) in items.iter().enumerate() {
         let left = items.len() - index;
-        let answer = post(context, arguments, loaded, (&client, item)).await;
+        let answer = post(arguments, signer, (&client, item)).await;
         let answer = answer.map_err(|error| fail(context, &format!("{error} ({left} not posted)")))?;
         refused += usize::from(!answer.status.is_success());
         show(context, item, &answer)?;
@@ -111,17 +178,14 @@ async fn post_all(
 }
 
 async fn post(
-    context: &Context,
     arguments: &Arguments,
-    loaded: Option<&Loaded>,
+    signer: Option<&Signer<'_>>,
     (client, item): (&Client, &Item),
 ) -> Result<Answer, String> {
     let url = url(arguments, item)?;
-    let (Some(name), Some(Loaded { plan, environment, .. })) = (&arguments.sign, loaded) else {
-        return sender::post(client, url, Default::default(), item.body.clone()).await;
+    let Some(Signer { source, key }) = signer else {
+        return sender::post(client, url, Default::default(), item.body.to_vec()).await;
     };
-    let source = plan.sources.get(name).ok_or_else(|| format!("the contract has no source {name} to sign as"))?;
-    let secret: Secret = secret(context, source, environment).map_err(|_| "nothing was signed".to_owned())?;
     let delivery_id = item.delivery_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let event_type = item.event_type.as_ref().unwrap_or(&arguments.event);
     let verifier = (source.verifier_name.as_str(), &*source.verifier);
@@ -131,8 +195,8 @@ async fn post(
         verifier: &*source.verifier,
         event_name: &event_name,
         delivery_id: &delivery_id,
-        body: item.body.clone(),
-        secret: &secret,
+        body: item.body.to_vec(),
+        secret: key,
     };
     sender::send(client, webhook).await
 }
@@ -171,28 +235,62 @@ mod tests {
 
     const EVENT: &str = r#"{"id":"07070707-0707-0707-0707-070707070707","source":"github","event_type":"issues.opened","received_at":"1970-01-01T00:00:00Z","payload":{ "n": 1.0 },"meta":{"delivery_id":"d-1"}}"#;
 
+    fn read(text: &str) -> Vec<Item> {
+        items(text.to_owned().into(), false).unwrap()
+    }
+
     #[test]
     fn envelopes_are_posted_one_by_one_and_anything_else_as_it_is() {
-        let two = items(format!("{EVENT}\n{EVENT}\n").into());
+        let two = read(&format!("{EVENT}\n{EVENT}\n"));
         assert_eq!(two.len(), 2);
-        assert_eq!(
-            (two[0].body.as_slice(), two[1].delivery_id.as_deref()),
-            (b"{ \"n\": 1.0 }".as_slice(), Some("d-1"))
-        );
+        assert_eq!((&two[0].body[..], two[1].delivery_id.as_deref()), (b"{ \"n\": 1.0 }".as_slice(), Some("d-1")));
         for raw in ["{ \"action\": \"opened\" }\n", "", "not json", "[]"] {
-            let one = items(raw.to_owned().into());
-            assert_eq!((one.len(), one[0].body.as_slice()), (1, raw.as_bytes()));
+            let one = read(raw);
+            assert_eq!((one.len(), &one[0].body[..]), (1, raw.as_bytes()));
         }
     }
 
     #[test]
+    fn envelopes_of_which_one_is_broken_are_not_posted_as_one_body() {
+        for broken in ["{\"id\":", "{}"] {
+            let error = items(format!("{EVENT}\n{broken}").into(), false).err().unwrap();
+            assert!(error.starts_with("event 2 is no envelope"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_list_is_the_list_and_that_of_a_form_is_the_form() {
+        let payload = |payload: &str, digest_of: &str, takes_lists| {
+            let meta = format!(r#"{{"body_sha256":"{}"}}"#, sha256(digest_of.as_bytes()));
+            let event = EVENT.replace("{ \"n\": 1.0 }", payload).replace(r#"{"delivery_id":"d-1"}"#, &meta);
+            let item = items(event.into(), takes_lists).unwrap().remove(0);
+            String::from_utf8(item.body.to_vec()).unwrap()
+        };
+        let (list, object) = (r#"[1, {"a":2}]"#, r#"{"items":[1, {"a":2}]}"#);
+        assert_eq!(payload(object, list, false), list);
+        assert_eq!(payload(object, &format!(" {list}\n"), true), list, "white space is gone");
+        assert_eq!(payload(object, &format!(" {list}\n"), false), object, "nothing says that it was one");
+        assert_eq!(payload(object, object, true), object, "it was an object");
+        for object in [r#"{"items":[1],"more":2}"#, r#"{"items":"x"}"#] {
+            assert_eq!(payload(object, "?", true), object);
+        }
+        let form = EVENT.replace(r#""delivery_id""#, r#""received_body":"a=1","delivery_id""#);
+        assert_eq!(&read(&form)[0].body[..], b"a=1");
+    }
+
+    #[test]
     fn a_source_in_the_url_is_that_of_the_event() {
-        let arguments =
-            |url: &str| Arguments { url: url.into(), file: "-".into(), sign: None, ca: None, event: "ping".into() };
-        let item = items(EVENT.to_owned().into()).remove(0);
+        let arguments = |url: &str| Arguments {
+            url: url.into(),
+            file: "-".into(),
+            sign: None,
+            posting: Posting::default(),
+            event: "ping".into(),
+        };
+        let item = read(EVENT).remove(0);
         let to = |url: &str, item: &Item| super::url(&arguments(url), item).map(String::from);
         assert_eq!(to("http://host/webhook/{source}", &item).unwrap(), "http://host/webhook/github");
-        assert!(to("http://host/{source}", &items("{}".into()).remove(0)).unwrap_err().contains("{source}"));
+        assert!(to("http://host/{source}", &read("{}").remove(0)).unwrap_err().contains("{source}"));
         assert!(to("no url", &item).unwrap_err().contains("--url"));
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::{Known, find};
-use crate::{commands::send::read_body, context::Context, environment::Environment, exit::Exit, owner::fail};
+use crate::{commands::posting::read_file, context::Context, environment::Environment, exit::Exit, owner::fail};
 
 /// Judge a request that was captured: which rule of a source it passes, and which it fails
 ///
@@ -107,7 +107,7 @@ fn capture(
     environment: &Environment,
 ) -> Result<Captured, Exit> {
     let body =
-        read_body(&arguments.file).map_err(|error| fail(context, &format!("{}: {error}", arguments.file.display())))?;
+        read_file(&arguments.file).map_err(|error| fail(context, &format!("{}: {error}", arguments.file.display())))?;
     let mut headers = HeaderMap::new();
     for text in &arguments.header {
         // The value may be a secret: only the name is repeated.
