@@ -64,7 +64,7 @@ fn runs(text: &str, out: &mut Vec<(String, Coding)>) {
         let end = bytes[at..].iter().position(|byte| !is_base64(*byte)).map_or(bytes.len(), |length| at + length);
         if end - start >= SHORTEST_RUN {
             let run = &bytes[start..end.min(start + LONGEST_RUN)];
-            out.extend(hex(run).or_else(|| base64(run)).map(|text| (text, Coding::Covert)));
+            out.extend(hex(run).or_else(|| base32(run)).or_else(|| base64(run)).map(|text| (text, Coding::Covert)));
         }
         done = end;
         at = end + SHORTEST_RUN - 1;
@@ -102,6 +102,20 @@ fn base64(run: &[u8]) -> Option<String> {
         return None;
     }
     readable(decode(run))
+}
+
+/// The text of a run of base32: capitals, and digits from 2 to 7.
+fn base32(run: &[u8]) -> Option<String> {
+    if !run.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
+        return None;
+    }
+    let value = |byte: u8| u64::from(if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte - b'A' });
+    let mut bytes = Vec::with_capacity(run.len() * 5 / 8);
+    for group in run.chunks(8) {
+        let bits = group.iter().fold(0, |bits, byte| bits << 5 | value(*byte)) << (5 * (8 - group.len()));
+        bytes.extend_from_slice(&bits.to_be_bytes()[3..3 + group.len() * 5 / 8]);
+    }
+    readable(bytes)
 }
 
 fn hex(run: &[u8]) -> Option<String> {
@@ -149,7 +163,7 @@ fn readable(bytes: Vec<u8>) -> Option<String> {
     };
     let letters = text.chars().filter(|char| char.is_alphabetic() || *char == ' ').count();
     let all = text.chars().count();
-    (all >= 8 && letters * 10 >= all * 7).then_some(text)
+    (all >= 8 && letters * 10 >= all * 6).then_some(text)
 }
 
 /// The text without percent coding, where two characters or more have it.

@@ -246,7 +246,7 @@ impl Folding<'_> {
         } else if matches!(char, '’' | '‘' | 'ʼ' | '′') {
             self.end_word();
             self.out.push('\'');
-        } else if matches!(char, '\u{0900}'..='\u{0dff}' | '\u{0e30}'..='\u{0e4e}') {
+        } else if matches!(char, '\u{0900}'..='\u{0963}' | '\u{0966}'..='\u{0dff}' | '\u{0e30}'..='\u{0e4e}') {
             // Vowel signs belong to their word.
             self.out.push(char);
         } else {

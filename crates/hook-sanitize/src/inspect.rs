@@ -165,6 +165,9 @@ impl Inspector {
                 flags.set(Class::Exfiltration);
             }
         }
+        if memchr(b'=', text.as_bytes()).is_some() && literal::is_open_ended(text, &scan) {
+            flags.set(Class::Exfiltration);
+        }
         if scan.seen & FETCH != 0 && scan.about < 2 && literal::command(text) {
             flags.set(Class::ToolCall);
         }
@@ -221,7 +224,7 @@ impl Inspector {
         }
     }
 
-    fn decoded(&mut self, text: &str, seen: u64, hex_pairs: u32, depth: u32) {
+    fn decoded(&mut self, text: &str, seen: Mask, hex_pairs: u32, depth: u32) {
         if depth >= DEEPEST {
             return;
         }

@@ -24,10 +24,12 @@
 //! | `scan` | the words of a text, and what they mean by the lists in `lexicon` |
 //! | `rules` | what words mean together |
 //! | `literal` | what is known by its signs: chat templates, hidden places, images, command lines |
+//! | `borders` | texts that pretend to end |
 //! | `encoded` | base64, hex, percent, entities, rot13, backwards |
 //! | `tables` | which fields of a provider's events are shown, and which of them users write |
 //! | `extract`, `present`, `fence` | an event as text for an agent |
 
+mod borders;
 mod class;
 mod encoded;
 mod extract;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memmem};
 
 use crate::{
+    borders,
     class::{Class, Flags},
     lexicon::concept::*,
     scan::Scan,
@@ -112,6 +113,12 @@ pub(crate) fn signs(text: &str, scan: &Scan, found: Flags) -> Flags {
             flags.set(Class::ChatTemplate);
         }
     }
+    if scan.about < 2 && blocks.is_empty() && (borders::breaks_out(text) || borders::closes_json(text)) {
+        flags.set(Class::ChatTemplate);
+    }
+    if borders::is_made_up(text, scan) {
+        flags.set(Class::ChatTemplate);
+    }
     let is_sharp = scan.about == 0 && scan.seen & (DESTROY | SEND | KEYS | FETCH | TOOL) != 0 && blocks.is_empty();
     if is_sharp && is_call(text) {
         flags.set(Class::ToolCall);
@@ -199,6 +206,10 @@ pub(crate) fn hidden(text: &str) -> Vec<Range<usize>> {
         let end = match () {
             () if rest.starts_with("<!--") => rest.find("-->").unwrap_or(rest.len()),
             () if rest.starts_with("[//]:") || rest.starts_with("[comment]:") => rest.find('\n').unwrap_or(rest.len()),
+            () if bytes[start.saturating_sub(1)] == b'!' && start > 0 => match image(rest) {
+                Some(end) => end,
+                None => continue,
+            },
             () if rest.starts_with('<') => match hidden_element(rest) {
                 Some(end) => end,
                 None => continue,
@@ -219,6 +230,10 @@ fn hidden_element(rest: &str) -> Option<usize> {
         return None;
     }
     let tag = rest[..tag_end].to_ascii_lowercase();
+    let has_text = ["<img", "<input", "<meta"].iter().any(|name| tag.starts_with(name));
+    if has_text || [" title=", " alt=", " aria-label="].iter().any(|name| tag.contains(name)) {
+        return Some(tag_end);
+    }
     let style: String = tag.chars().filter(|char| !char.is_whitespace()).collect();
     let is_hidden = [
         "display:none",
@@ -233,14 +248,24 @@ fn hidden_element(rest: &str) -> Option<usize> {
         "color:transparent",
         "height:0",
         "max-height:0",
-        "left:-9999",
-        "left:-1000",
+        "left:-",
+        "top:-",
+        "text-indent:-",
+        "width:0",
+        "line-height:0",
+        "color:rgb(255,255,255)",
+        "color=white",
+        "color=\"white",
+        "color=#fff",
+        "color=\"#fff",
+        "scale(0",
+        "mso-hide:all",
         "clip:rect(0",
     ]
     .iter()
     .any(|sign| style.contains(sign));
     let has_attribute = tag.split_whitespace().skip(1).any(|word| word.trim_end_matches('/') == "hidden");
-    let has_style = is_hidden && style.contains("style=");
+    let has_style = is_hidden && (style.contains("style=") || style.starts_with("<font"));
     if !has_style && !has_attribute {
         return None;
     }
@@ -248,6 +273,14 @@ fn hidden_element(rest: &str) -> Option<usize> {
     let close = format!("</{name}");
     let inside = &rest[tag_end..];
     Some(tag_end + find_ignoring_case(inside, &close).unwrap_or(inside.len()))
+}
+
+/// Where what an image says instead of being seen ends: `![alt](address "title")`.
+fn image(rest: &str) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let end = memmem::find(&bytes[..bytes.len().min(LONGEST_TAG)], b"](")?;
+    let close = memchr2(b')', b'\n', &bytes[end..bytes.len().min(end + LONGEST_TAG)])?;
+    Some(end + close)
 }
 
 fn find_ignoring_case(text: &str, what: &str) -> Option<usize> {
@@ -274,6 +307,31 @@ pub(crate) fn carries_data(text: &str, scan: &Scan) -> bool {
     let images = memmem::find_iter(text.as_bytes(), b"](").map(|at| at + 2);
     let tags = memmem::find_iter(text.as_bytes(), b"src=").map(|at| at + 4);
     images.chain(tags).take(64).any(|at| points + address_points(&text[at..]) >= 100)
+}
+
+/// Whether an address is left open for what is to be put behind it, and a text asks for that.
+pub(crate) fn is_open_ended(text: &str, scan: &Scan) -> bool {
+    const DATA: Mask = SECRET | KEYS | RECORDS | CHAT | CONVO;
+    if scan.seen & DATA == 0 || scan.seen & (SAY | APPEND | SEND | RUN) == 0 {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let ends = |byte: Option<&u8>| {
+        byte.is_none_or(|byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'<' | b'[' | b'{' | b'\n' | b')'))
+    };
+    let is_address = |at: usize| {
+        let start = bytes[..at].iter().rposition(u8::is_ascii_whitespace).map_or(0, |place| place + 1);
+        at - start < LONGEST_NAME * 4
+            && memmem::find(&bytes[start..at], b"//").is_some()
+            && bytes[start..at].contains(&b'?')
+    };
+    let is_open = memchr::memchr_iter(b'=', bytes).take(64).any(|at| ends(bytes.get(at + 1)) && is_address(at));
+    let score = 45
+        + if scan.seen & (KEYS | RECORDS | CHAT) != 0 { 25 } else { 15 }
+        + if scan.seen & (ANSWER | SINK) != 0 { 15 } else { 0 }
+        + if scan.seen & (YOU | YOUR | AGENT | MACHINE | BOT | MUST | CONCEAL) != 0 { 10 } else { 0 }
+        + if scan.seen & APPEND != 0 { 10 } else { 0 };
+    is_open && scan.about == 0 && score >= 80
 }
 
 fn address_points(rest: &str) -> i32 {

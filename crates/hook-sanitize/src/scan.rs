@@ -15,7 +15,7 @@ pub(crate) struct Hit {
     pub(crate) start: u32,
     pub(crate) end: u32,
     pub(crate) style: u8,
-    pub(crate) mask: u64,
+    pub(crate) mask: Mask,
 }
 
 /// The word stands in quotes, ticks, or a block of code.
@@ -36,7 +36,7 @@ pub(crate) const PHRASE: u8 = 32;
 pub(crate) struct Scan {
     pub(crate) hits: Vec<Hit>,
     /// All meanings that occur.
-    pub(crate) seen: u64,
+    pub(crate) seen: Mask,
     /// How many different words of those who write about attacks occur.
     pub(crate) about: usize,
     /// Letters set apart: `i g n o r e`.
@@ -140,7 +140,7 @@ pub(crate) fn scan(text: &str, lexicon: &Lexicon, out: &mut Scan) {
     *about = different_about(hits, *seen, text.as_bytes());
 }
 
-fn different_about(hits: &[Hit], seen: u64, text: &[u8]) -> usize {
+fn different_about(hits: &[Hit], seen: Mask, text: &[u8]) -> usize {
     if seen & ABOUT == 0 {
         return 0;
     }
@@ -232,7 +232,7 @@ impl Pass<'_, '_> {
         } else if self.state.letters_alone > 0 {
             self.end_spaced();
         }
-        if letters >= others || (letters >= 3 && (6..=LONGEST_WORD).contains(&length)) {
+        if letters >= others || (letters >= 2 && (5..=LONGEST_WORD).contains(&length)) {
             let word = &text[start..end];
             let mut first = 0u64;
             for (at, byte) in word.iter().take(4).enumerate() {
@@ -315,10 +315,45 @@ impl Pass<'_, '_> {
             mask |= of_phrase;
         }
         if mask != 0 {
+            mask = self.composed(mask);
             self.out.seen |= mask;
             let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
             self.out.hits.push(Hit { place: self.state.place, start: narrow(start), end: narrow(end), style, mask });
         }
+    }
+
+    /// What a word means with those before it: "no review", "already approved", "do not tell the user".
+    fn composed(&self, mask: Mask) -> Mask {
+        const SECOND: Mask = CHECK | HUSH | WHO | ACCEPTED | PRIV | YOU | GAVE | SECRET | KEYS;
+        if mask & SECOND == 0 {
+            return mask;
+        }
+        let place = self.state.place;
+        let near = |words: u32| {
+            let hits = self.out.hits.iter().rev().take(8).take_while(|hit| hit.place + words >= place);
+            hits.fold(0, |near, hit| near | hit.mask)
+        };
+        let has = |meanings: Mask, before: Mask, words: u32| mask & meanings != 0 && near(words) & before != 0;
+        let mut mask = mask;
+        let is_denied = |words| near(words) & (NEG | WEAKEN | IGNORE) != 0;
+        if mask & (CHECK | SECRET | KEYS) != 0 && is_denied(3) {
+            mask = if mask & CHECK != 0 { mask | UNCHECKED } else { mask & !(SECRET | KEYS) };
+        }
+        if has(HUSH, NEG, 2) {
+            mask |= UNTOLD;
+        }
+        if has(WHO, UNTOLD, 4) {
+            mask |= QUIETLY;
+        }
+        if has(ACCEPTED, ALREADY, 2) && near(6) & (WHO | AUTH | PRIV) != 0
+            || has(PRIV, WHO, 4) && near(3) & ALREADY != 0
+        {
+            mask |= VERIFIED;
+        }
+        if has(YOU, GAVE, 2) || has(GAVE, YOU | YOUR, 3) {
+            mask |= GIVEN;
+        }
+        mask
     }
 
     /// A word of another script, or where words are not set apart a term of it. Says where it ends.
@@ -503,7 +538,7 @@ pub(crate) fn join_letters(text: &str, lexicon: &Lexicon, out: &mut String) {
 }
 
 /// Writes the known words of a text without gaps. Says what they mean together.
-pub(crate) fn split_words(text: &str, lexicon: &Lexicon, out: &mut String) -> u64 {
+pub(crate) fn split_words(text: &str, lexicon: &Lexicon, out: &mut String) -> Mask {
     // Capitals may say where words begin.
     let begins = |pair: &[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
     if text.as_bytes().windows(2).filter(|pair| begins(pair)).count() >= 2 {
@@ -559,7 +594,7 @@ mod tests {
         out
     }
 
-    fn style_of(text: &str, mask: u64) -> u8 {
+    fn style_of(text: &str, mask: Mask) -> u8 {
         scanned(text).hits.iter().find(|hit| hit.mask & mask != 0).expect("the word is there").style
     }
 

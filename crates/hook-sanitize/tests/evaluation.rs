@@ -1,18 +1,27 @@
-//! The corpus of the repository is judged as well as it was: a change that makes it worse fails here.
+//! The corpora of the repository are judged as well as they were: a change that makes it worse fails here.
 
 mod corpus;
 
-use corpus::Figures;
+use corpus::{Figures, Sample};
 
-#[test]
-fn few_benign_texts_are_flagged_and_most_injections_are() {
-    let samples = corpus::own();
-    let figures = Figures::of(&samples);
-    for split in ["all", "tune", "held_out"] {
+/// The least share of injections that is found, and the largest share of benign texts that is flagged.
+fn check(samples: &[Sample], splits: &[(&str, f64)], precision: f64) {
+    let figures = Figures::of(samples);
+    for (split, recall) in splits {
         let (injections, benign) = (figures.count(split, "injection", "all"), figures.count(split, "benign", "all"));
         assert!(benign.all >= injections.all * 3 / 2, "{split}");
         assert!(benign.share() <= 0.02, "{split}: {benign:?}");
-        assert!(injections.share() >= 0.80, "{split}: {injections:?}");
-        assert!(figures.precision(split) >= 0.95, "{split}");
+        assert!(injections.share() >= *recall, "{split}: {injections:?}");
+        assert!(figures.precision(split) >= precision, "{split}");
     }
+}
+
+#[test]
+fn few_benign_texts_are_flagged_and_most_injections_are() {
+    check(&corpus::own(), &[("all", 0.89), ("tune", 0.91), ("held_out", 0.85)], 0.95);
+}
+
+#[test]
+fn texts_that_were_written_without_a_look_at_the_rules_are_judged_too() {
+    check(&corpus::independent(), &[("all", 0.74), ("tune", 0.90), ("held_out", 0.57)], 0.93);
 }

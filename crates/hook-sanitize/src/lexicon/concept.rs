@@ -1,15 +1,18 @@
 //! What a word can mean to a rule. A word may mean several things; languages share the meanings.
 
+/// A set of meanings.
+pub(crate) type Mask = u128;
+
 macro_rules! concepts {
     ($($(#[doc = $about:literal])* $name:ident,)*) => {
         concepts!(@bits 0u32; $($(#[doc = $about])* $name,)*);
         /// Names as the lists of words write them.
-        pub(crate) const NAMES: &[(&str, u64)] = &[$((stringify!($name), $name),)*];
+        pub(crate) const NAMES: &[(&str, Mask)] = &[$((stringify!($name), $name),)*];
     };
     (@bits $bit:expr; ) => {};
     (@bits $bit:expr; $(#[doc = $about:literal])* $name:ident, $($rest:tt)*) => {
         $(#[doc = $about])*
-        pub(crate) const $name: u64 = 1 << ($bit);
+        pub(crate) const $name: Mask = 1 << ($bit);
         concepts!(@bits ($bit) + 1; $($rest)*);
     };
 }
@@ -125,4 +128,59 @@ concepts! {
     SUSPECT,
     /// What was said in a conversation with an agent.
     CHAT,
+    /// What can only be a machine: AI, language model, chatbot.
+    MACHINE,
+    /// What is often a machine: bot, model, helper, reviewer.
+    BOT,
+    /// What somebody is doing with a text who is being addressed: reading, processing, summarising.
+    READING,
+    /// What announces to whom something is said: note, notice, attention.
+    NOTICE,
+    /// What an agent with rights does that somebody has to answer for: approve, merge, pay, grant, delete.
+    DEED,
+    /// To put words into an answer: say, mention, add, include.
+    SAY,
+    /// Only, nothing but.
+    ONLY,
+    /// Whatever else is said.
+    REGARDLESS,
+    /// Without approval, no need to check.
+    UNCHECKED,
+    /// Claims that somebody is known or has agreed: verified, already approved.
+    VERIFIED,
+    /// Rights: admin, owner, write access.
+    PRIV,
+    MONEY,
+    /// Data of other people, or of a company.
+    RECORDS,
+    /// What one is there for: task, job, goal.
+    TASK,
+    /// What an agent writes: answer, summary, review.
+    ANSWER,
+    /// Where a reader is to leave something: here, in your reply, as a comment.
+    SINK,
+    /// What an agent was given: "you were given", "your developer wrote".
+    GIVEN,
+    /// What an agent does at any request: label, deploy, move.
+    ORDER,
+    /// What somebody who is careful asks for: review, approval, proof.
+    CHECK,
+    /// To let somebody know.
+    HUSH,
+    /// Who could be let know, or could have agreed.
+    WHO,
+    /// What stands before what has happened.
+    ALREADY,
+    /// Approved, verified, agreed.
+    ACCEPTED,
+    /// Gave, told, wrote: how an agent got what it has.
+    GAVE,
+    /// Not to let somebody know; made of other meanings.
+    UNTOLD,
+    /// Thanks, please, cheers: what stands before a name at the end.
+    THANKS,
+    /// How a text says that it ends.
+    END,
+    /// What takes the force of instructions away: no longer apply, was a test.
+    VOID,
 }

@@ -8,6 +8,8 @@ pub(crate) mod concept;
 
 use std::{collections::HashMap, sync::LazyLock};
 
+use concept::Mask;
+
 use crate::{fold, scan};
 
 /// The lists of words.
@@ -37,6 +39,42 @@ const KEYS: &[&str] = &[
     "override",
     "execute",
     "secret",
+    "approve",
+    "merge",
+    "reviewer",
+    "delete",
+    "forward",
+    "refund",
+    "agent",
+    "model",
+    "admin",
+    "token",
+    "tokens",
+    "transfer",
+    "reveal",
+    "rules",
+    "repository",
+    "please",
+];
+
+/// Words of other languages, and small words, whose mirror image is looked for.
+const MIRRORED: &[&str] = &[
+    "your",
+    "this",
+    "with",
+    "und",
+    "alle",
+    "anweisungen",
+    "passwort",
+    "ignoriere",
+    "instrucciones",
+    "instrucoes",
+    "istruzioni",
+    "ignora",
+    "ignorez",
+    "contrasena",
+    "todas",
+    "toutes",
 ];
 
 /// English words that are known also where the letters between their first and last stand in another order.
@@ -72,7 +110,7 @@ const HEAD_OTHER: usize = 6;
 /// The meaning of a word.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meaning {
-    pub(crate) mask: u64,
+    pub(crate) mask: Mask,
     pub(crate) id: u16,
     /// Whether a phrase ends with it.
     pub(crate) ends_phrase: bool,
@@ -94,7 +132,7 @@ pub(crate) struct Lexicon {
     table: Box<[(u64, u32, u32)]>,
     entries: Vec<Entry>,
     /// What phrases mean, by the ids of their words, sixteen bits each.
-    phrases: Sparse<u64>,
+    phrases: Sparse<Mask>,
     /// The last two words of every phrase: most words that could end one do not.
     pairs: Filter,
     /// Words whose letters may be jumbled, by what stays when they are.
@@ -128,7 +166,7 @@ fn slot(head: u64) -> usize {
 /// A line of a list, read.
 struct Term {
     words: Vec<(String, bool)>,
-    mask: u64,
+    mask: Mask,
 }
 
 impl Lexicon {
@@ -141,7 +179,10 @@ impl Lexicon {
             });
             terms.push(Term { words: vec![(key.chars().rev().collect(), false)], mask: concept::BACKWARDS });
         }
-        let mut words: HashMap<(String, bool), (u64, bool)> = HashMap::new();
+        for word in MIRRORED {
+            terms.push(Term { words: vec![(word.chars().rev().collect(), false)], mask: concept::BACKWARDS });
+        }
+        let mut words: HashMap<(String, bool), (Mask, bool)> = HashMap::new();
         for term in &terms {
             for (at, word) in term.words.iter().enumerate() {
                 let entry = words.entry(word.clone()).or_default();
@@ -161,7 +202,7 @@ impl Lexicon {
             entries.push(Entry { text: text.into(), is_stem, meaning: Meaning { mask, id, ends_phrase, length } });
         }
         inherit(&mut entries);
-        let mut phrases = HashMap::new();
+        let mut phrases: HashMap<u64, Mask> = HashMap::new();
         for term in terms.iter().filter(|term| term.words.len() > 1) {
             for key in keys(&entries, &term.words) {
                 *phrases.entry(key).or_default() |= term.mask;
@@ -232,7 +273,7 @@ impl Lexicon {
 
     /// The meaning of the phrases that end with the last of these words: their ids, the last in the lowest sixteen bits.
     #[inline]
-    pub(crate) fn phrases(&self, recent: u64) -> u64 {
+    pub(crate) fn phrases(&self, recent: u64) -> Mask {
         if recent & PAIR <= 0xffff || !self.pairs.may_have(recent & PAIR) {
             return 0;
         }
@@ -396,7 +437,7 @@ pub(crate) fn rot13(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn mask(word: &str) -> u64 {
+    fn mask(word: &str) -> Mask {
         lexicon().find(word.as_bytes()).map_or(0, |meaning| meaning.mask)
     }
 

@@ -1,6 +1,6 @@
 //! A machine that reads is spoken to, past the person.
 
-use super::{Text, points};
+use super::{Text, appeal::wants, points};
 use crate::{class::Class, lexicon::concept::*};
 
 impl Text<'_> {
@@ -21,6 +21,8 @@ impl Text<'_> {
             + points(behind, SYSP, 20)
             + points(behind | before, SUSPECT | URGENT, 10)
             + if is_override { 50 } else { 0 };
+        let asked = self.asked(at, 30);
+        let score = score.max(if hit.mask & COND != 0 { 55 } else { 40 } + wants(asked));
         let class = match behind & (TOOL | FETCH) != 0 && behind & RUN != 0 {
             true => Class::ToolCall,
             false => Class::InstructionOverride,

@@ -5,6 +5,8 @@
 //! counts more.
 
 mod address;
+mod appeal;
+mod orders;
 mod override_;
 mod prompt;
 mod role;
@@ -19,6 +21,8 @@ use crate::{
     scan::{CLAUSE_START, Hit, LEET, PHRASE, QUOTED, Scan},
 };
 
+/// So many words of a hidden place are looked at.
+const LONGEST_UNSEEN: usize = 64;
 /// So many points are a finding.
 const ENOUGH: i32 = 80;
 
@@ -46,11 +50,13 @@ pub(crate) struct Text<'t> {
 }
 
 /// Words that any rule begins at.
-const HEADS: u64 = IGNORE
+const HEADS: Mask = IGNORE
     | WEAKEN
     | FOLLOW
     | REVEAL
     | SEND
+    | SAY
+    | APPEND
     | RUN
     | ACT
     | BECOME
@@ -65,10 +71,19 @@ const HEADS: u64 = IGNORE
     | DECODE
     | INSTR
     | RULES
-    | QUIETLY;
+    | QUIETLY
+    | AGENT
+    | MACHINE
+    | BOT
+    | UNCHECKED
+    | TASK
+    | VOID
+    | REGARDLESS
+    | GIVEN
+    | END;
 
 /// Words that follow a command to forget: what is to be done instead.
-const NEXT: u64 = NOW | NEW | RESPOND | REVEAL | ACT | BECOME | SEND | RUN | PERSONA | UNBOUND | DESTROY;
+const NEXT: Mask = NOW | NEW | RESPOND | REVEAL | ACT | BECOME | SEND | RUN | PERSONA | UNBOUND | DESTROY;
 
 impl<'t> Text<'t> {
     pub(crate) fn new(text: &'t str, scan: &'t Scan, hidden: &'t [Range<usize>], is_decoded: bool) -> Self {
@@ -106,16 +121,17 @@ impl<'t> Text<'t> {
                 self.speaker(at);
             }
             let is_ours = seen & (INSTR | RULES) != 0 && seen & (YOUR | VERBATIM) != 0;
-            if mask & REVEAL != 0 && (seen & SYSP != 0 || is_ours) {
+            let is_told = mask & REVEAL != 0 || mask & (SEND | SAY) != 0 && seen & VERBATIM != 0;
+            if is_told && (seen & SYSP != 0 || is_ours) {
                 self.prompt_request(at);
             }
             if mask & (SECRET | KEYS) != 0 && seen & (SEND | REVEAL | REQUEST) != 0 {
                 self.secret_request(at);
             }
-            if mask & (CLAIM | CONCEAL | QUIETLY) != 0 {
+            if mask & (CLAIM | CONCEAL | QUIETLY | UNCHECKED) != 0 {
                 self.pressure(at);
             }
-            if mask & SEND != 0 && seen & (SECRET | KEYS | CONVO | CHAT | SYSP) != 0 {
+            if mask & (SEND | SAY | APPEND) != 0 && seen & (SECRET | KEYS | CONVO | CHAT | SYSP | RECORDS) != 0 {
                 self.carry_off(at);
             }
             if mask & RUN != 0 && seen & (TOOL | FETCH) != 0 {
@@ -127,8 +143,57 @@ impl<'t> Text<'t> {
             if mask & (COND | ADDRESS) != 0 {
                 self.address(at);
             }
+            if mask & (AGENT | MACHINE | BOT) != 0 {
+                self.appeal(at);
+                self.farewell(at);
+                if seen & NEG != 0 && seen & (YOU | BECOME | ACT) != 0 {
+                    self.denied(at);
+                }
+            }
+            self.orders(at, mask);
         }
+        self.unseen();
         (self.findings, self.steps)
+    }
+
+    /// What nobody sees, and what had to be decoded, is not written for people: who is meant need not be said.
+    fn unseen(&mut self) {
+        let hits = &self.scan.hits;
+        let all = 0..self.text.len();
+        let places = if self.is_decoded { std::slice::from_ref(&all) } else { self.hidden };
+        for place in places {
+            let first = hits.partition_point(|hit| (hit.start as usize) < place.start);
+            let inside = hits[first..].iter().take_while(|hit| (hit.start as usize) < place.end).take(LONGEST_UNSEEN);
+            let count = inside.clone().count();
+            if count < 2 {
+                continue;
+            }
+            let asked = self.asked_in(first, first + count);
+            let score = 35
+                + appeal::wants(asked)
+                + points(asked, AGENT | MACHINE | BOT, 25)
+                + points(asked, COND | ADDRESS | BECOME | ACT, 25);
+            let about = [100, 85, 55, 40][self.scan.about.min(3)];
+            self.find(first, appeal::class_of(asked), score, about);
+        }
+    }
+
+    fn orders(&mut self, at: usize, mask: Mask) {
+        if mask & TASK != 0 {
+            self.new_task(at);
+        }
+        if mask & VOID != 0 {
+            self.voided(at);
+        }
+        if mask & REGARDLESS != 0 {
+            self.whatever(at);
+        }
+        if mask & GIVEN != 0 {
+            self.given(at);
+        }
+        if mask & END != 0 {
+            self.border(at);
+        }
     }
 
     fn hit(&self, at: usize) -> &'t Hit {
@@ -136,11 +201,11 @@ impl<'t> Text<'t> {
     }
 
     /// What stands before and behind a word, so many words away at most.
-    fn around(&mut self, at: usize, before: u32, behind: u32) -> (u64, u64) {
+    fn around(&mut self, at: usize, before: u32, behind: u32) -> (Mask, Mask) {
         (self.before(at, before), self.behind(at, behind))
     }
 
-    fn before(&mut self, at: usize, words: u32) -> u64 {
+    fn before(&mut self, at: usize, words: u32) -> Mask {
         let place = self.hit(at).place;
         let hits = self.scan.hits[..at].iter().rev().take_while(|hit| hit.place + words >= place);
         let (mask, steps) = hits.fold((0, 1), |(mask, steps), hit| (mask | hit.mask, steps + 1));
@@ -148,7 +213,7 @@ impl<'t> Text<'t> {
         mask
     }
 
-    fn behind(&mut self, at: usize, words: u32) -> u64 {
+    fn behind(&mut self, at: usize, words: u32) -> Mask {
         let place = self.hit(at).place;
         let hits = self.scan.hits[at + 1..].iter().take_while(|hit| hit.place <= place + words);
         let (mask, steps) = hits.fold((0, 1), |(mask, steps), hit| (mask | hit.mask, steps + 1));
@@ -214,7 +279,7 @@ impl<'t> Text<'t> {
 }
 
 /// What blocks of words mean together.
-struct Blocks(Vec<u64>);
+struct Blocks(Vec<Mask>);
 
 /// A rule looks no further away than two of these are long.
 const BLOCK: usize = 16;
@@ -225,18 +290,18 @@ impl Blocks {
     }
 
     /// What stands in the block of a word, and in two blocks on each side.
-    fn near(&self, at: usize) -> u64 {
+    fn near(&self, at: usize) -> Mask {
         let block = at / BLOCK;
         self.0[block.saturating_sub(2)..self.0.len().min(block + 3)].iter().fold(0, |mask, block| mask | block)
     }
 }
 
 /// Points where any of the meanings is there.
-fn points(mask: u64, meanings: u64, points: i32) -> i32 {
+fn points(mask: Mask, meanings: Mask, points: i32) -> i32 {
     if mask & meanings != 0 { points } else { 0 }
 }
 
 /// How many of the meanings are there.
-fn count(mask: u64, meanings: u64) -> u32 {
+fn count(mask: Mask, meanings: Mask) -> u32 {
     (mask & meanings).count_ones()
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Words by which whose instructions they are is said.
-const WHOSE: u64 = YOUR | SYSP | AGENT;
+const WHOSE: Mask = YOUR | SYSP | AGENT;
 
 impl Text<'_> {
     pub(super) fn override_(&mut self, at: usize) {
@@ -67,7 +67,7 @@ impl Text<'_> {
     }
 }
 
-fn next(behind: u64) -> i32 {
+fn next(behind: Mask) -> i32 {
     match count(behind, NEXT) {
         0 => 0,
         1 => 20,
@@ -76,7 +76,7 @@ fn next(behind: u64) -> i32 {
 }
 
 /// Ignore, disregard, forget instructions.
-fn instructions(near: u64, behind: u64) -> i32 {
+fn instructions(near: Mask, behind: Mask) -> i32 {
     let link = match () {
         () if near & PREV != 0 => 55,
         () if near & WHOSE != 0 => 50,
@@ -89,7 +89,7 @@ fn instructions(near: u64, behind: u64) -> i32 {
 }
 
 /// Override, bypass, replace instructions: developers do that to files, so that whose they are has to be said.
-fn weakened(near: u64, behind: u64, before: u64) -> i32 {
+fn weakened(near: Mask, behind: Mask, before: Mask) -> i32 {
     let link = match () {
         () if near & (YOUR | SAFETY) != 0 && near & (PREV | ALL | SAFETY | AGENT | NOW) != 0 => 65,
         () if near & YOUR != 0 => 45,
@@ -103,7 +103,7 @@ fn weakened(near: u64, behind: u64, before: u64) -> i32 {
 }
 
 /// Ignore, disregard, forget rules: people say that of linters.
-fn rules(near: u64, behind: u64, is_command: bool) -> i32 {
+fn rules(near: Mask, behind: Mask, is_command: bool) -> i32 {
     let yours = match near & YOUR != 0 {
         true if is_command => 65,
         true => 45,
@@ -119,7 +119,7 @@ fn rules(near: u64, behind: u64, is_command: bool) -> i32 {
         - harmless
 }
 
-fn weakened_rules(near: u64) -> i32 {
+fn weakened_rules(near: Mask) -> i32 {
     let both = if near & SAFETY != 0 && near & YOUR != 0 { 15 } else { 0 };
     10 + both
         + points(near, YOUR, 35)

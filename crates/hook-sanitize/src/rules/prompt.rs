@@ -8,7 +8,7 @@ impl Text<'_> {
         let hit = *self.hit(at);
         let (before, behind) = self.around(at, 7, 10);
         let near = before | behind;
-        let is_command = points(u64::from(hit.style & CLAUSE_START), u64::from(CLAUSE_START), 15);
+        let is_command = i32::from(hit.style & CLAUSE_START != 0) * 15;
         let extra = points(near, IGNORE, 30) + points(near, AGENT, 15) + points(hit.mask, LEAK, 30);
         let score = match () {
             () if near & SYSP != 0 => {

@@ -10,7 +10,15 @@ use crate::{
 /// So many words are read together for what they describe.
 const CLIMATE: u32 = 120;
 
-fn weight(mask: u64) -> i32 {
+/// What only somebody with a say hands out.
+fn powers(behind: Mask) -> i32 {
+    points(behind, DEED, 20)
+        + points(behind, UNCHECKED, 25)
+        + points(behind, VERIFIED | RECORDS, 15)
+        + points(behind, PRIV | MONEY, 15)
+}
+
+fn weight(mask: Mask) -> i32 {
     points(mask, UNBOUND, 24)
         + points(mask, PERSONA, 18)
         + points(mask, SAFETY, 8)
@@ -30,6 +38,10 @@ impl Text<'_> {
                 45 + points(behind, PERSONA, 45)
                     + points(behind, UNBOUND, 60)
                     + points(behind, AGENT, 25)
+                    + points(behind, REGARDLESS, 25)
+                    + points(behind, SECRET | KEYS, 25)
+                    + points(behind, PRIV, 5)
+                    + points(before | behind, THREAT, 15)
                     + points(before | behind, NOW, 5)
                     + points(before, IGNORE, 20)
                     + points(behind, SAFETY, 20)
@@ -76,9 +88,9 @@ impl Text<'_> {
         self.steps += self.scan.hits.len() as u64;
     }
 
-    fn becoming(&mut self, at: usize, behind: u64) -> i32 {
+    fn becoming(&mut self, at: usize, behind: Mask) -> i32 {
         let next = self.behind(at, 2);
-        let begins = points(next, ARTICLE, 30);
+        let begins = points(next, ARTICLE, 20);
         // "You are now a member of".
         let harmless = if self.behind(at, 3) & MEMBER != 0 { 45 } else { 0 };
         55 - harmless
@@ -99,14 +111,13 @@ impl Text<'_> {
         }
         let rest = &self.text[hit.end as usize..];
         let start = hit.start as usize;
-        let mark = self.text[..start].bytes().next_back();
+        let mark = self.text[..start].trim_end_matches(' ').bytes().next_back();
         // "System message:", "SYSTEM OVERRIDE:"
         let rest_of_line = rest.split('\n').next().unwrap_or_default();
-        let label = rest_of_line.split_once([':', ']', '>']).map(|(label, _)| label);
-        let Some(label) = label.filter(|label| label.split_whitespace().count() <= 2 && label.len() <= 24) else {
+        let label = rest_of_line.split_once([':', ']', '>', '=', '#', '*']).map(|(label, _)| label);
+        if !label.is_some_and(|label| label.split_whitespace().count() <= 4 && label.len() <= 40) {
             return;
-        };
-        let _ = label;
+        }
         let behind = self.behind(at, 18);
         let whom = YOU | YOUR | AGENT;
         let what = IGNORE
@@ -121,12 +132,20 @@ impl Text<'_> {
             | SEND
             | REVEAL
             | KEYS
-            | FOLLOW;
+            | FOLLOW
+            | DEED
+            | PRIV
+            | VERIFIED
+            | UNCHECKED;
         if behind & what == 0 {
             return;
         }
-        let is_marked =
-            mark.is_some_and(|mark| matches!(mark, b'[' | b'<' | b'#' | b'*' | b'{')) || hit.style & CAPITALS != 0;
+        let is_marked = mark.is_some_and(|mark| matches!(mark, b'[' | b'<' | b'#' | b'*' | b'{' | b'=' | b'-'))
+            || hit.style & CAPITALS != 0;
+        let is_user = self.text[start..hit.end as usize].eq_ignore_ascii_case("user");
+        if is_user && !is_marked && !rest.starts_with(':') {
+            return;
+        }
         let score = 30
             + points(behind, whom, 25)
             + i32::from(is_marked) * 15
@@ -134,6 +153,7 @@ impl Text<'_> {
             + points(behind, INSTR | SYSP | RULES, 15)
             + points(behind, BECOME | ACT | PERSONA | UNBOUND, 30)
             + points(behind, CONCEAL | KEYS | SECRET, 20)
+            + if is_user { 0 } else { powers(behind) }
             + points(behind, MUST, 10)
             + points(behind, REVEAL | SEND | DESTROY | RUN, 10);
         let percent = self.setting(at, 100);

@@ -36,6 +36,9 @@ impl Text<'_> {
         let hit = *self.hit(at);
         let (before, behind) = self.around(at, 16, 20);
         let near = before | behind;
+        let asked = self.asked(at.saturating_sub(12), 36);
+        let has_verb = asked & (DEED | SEND | REVEAL | REQUEST | RUN | SAY) != 0;
+        let near = if has_verb { near } else { near & !(SECRET | KEYS) };
         let wanted = points(near, SECRET | KEYS, 30)
             + points(near, SYSP | SAFETY, 30)
             + if near & (SAFETY | INSTR) != 0 { points(near, IGNORE | WEAKEN, 15) } else { 0 }
@@ -53,6 +56,7 @@ impl Text<'_> {
                     + points(near, COND | ADDRESS, 35)
                     + points(behind, REQUEST | SEND | DESTROY, 10)
             }
+            () if hit.mask & UNCHECKED != 0 => 0,
             () => {
                 15 + wanted.min(40)
                     + points(near, AGENT, 15)
@@ -61,6 +65,7 @@ impl Text<'_> {
                     + points(near, CONCEAL, 20)
             }
         };
+        let score = score.max(alone(hit.mask | near, near));
         let percent = self.setting(at, 100);
         self.find(at, Class::SocialEngineering, score, percent);
     }
@@ -82,10 +87,41 @@ impl Text<'_> {
             + points(near, SUSPECT, 15)
             + points(near, YOU | MUST, 5)
             + i32::from(hit.style & CLAUSE_START != 0) * 10;
+        let is_told = hit.style & CLAUSE_START != 0 || before & (MUST | YOU) != 0;
+        let is_turned = near & (AGENT | MACHINE | BOT | COND | ADDRESS | CONCEAL | UNCHECKED | URL) != 0;
+        let is_sink = behind & SINK != 0 && (near & KEYS != 0 || behind & (SECRET | RECORDS) != 0 && is_turned);
+        let is_away = behind & (URL | SUSPECT) != 0 && behind & (KEYS | RECORDS) != 0;
+        if hit.mask & SEND == 0 && !(is_told && is_sink) && !is_away {
+            return;
+        }
+        let score = score + points(behind, RECORDS, 20) + if is_told && is_sink { 20 } else { 0 };
         let is_meant = near & (COND | ADDRESS | CONCEAL | SYSP | SUSPECT) != 0
             || behind & CHAT != 0
-            || (behind & KEYS != 0 && behind & URL != 0);
+            || is_told && is_sink
+            || (behind & (KEYS | RECORDS) != 0 && behind & URL != 0);
         let percent = self.mood(at);
         self.find(at, Class::Exfiltration, if is_meant { score } else { score.min(75) }, percent);
     }
+}
+
+/// Somebody is to act alone and in silence: each kind of pressure weighs little, and three of them much.
+fn alone(pressure: Mask, near: Mask) -> i32 {
+    let is_pressed = pressure & CONCEAL != 0
+        || near & (URGENT | CLAIM | AGENT | MACHINE | BOT | THREAT) != 0
+        || near & VERIFIED != 0 && near & (MUST | ONLY) != 0;
+    let wanted =
+        points(near, MONEY, 20) + points(near, DEED, 20) + points(near, SECRET | KEYS, 15) + points(near, RECORDS, 10);
+    if wanted == 0 || !is_pressed {
+        return 0;
+    }
+    let silence = if pressure & CONCEAL != 0 { 35 } else { points(pressure, QUIETLY, 20) };
+    silence
+        + points(pressure, UNCHECKED, 25)
+        + wanted.min(45)
+        + points(near, AUTH | CLAIM, 15)
+        + points(near, VERIFIED, 15)
+        + points(near, URGENT, 15)
+        + points(near, AGENT | MACHINE | BOT, 15)
+        + points(near, THREAT, 10)
+        + points(near, PRIV, 10)
 }

@@ -54,6 +54,11 @@ pub(crate) fn own() -> Vec<Sample> {
     files.iter().flat_map(|text| read(text)).collect()
 }
 
+/// Texts that were written without a look at the rules.
+pub(crate) fn independent() -> Vec<Sample> {
+    read(include_str!("../../corpus/independent.jsonl"))
+}
+
 /// The samples of a text, one a line.
 pub(crate) fn read(text: &str) -> Vec<Sample> {
     text.lines().map(|line| serde_json::from_str(line).expect("a sample is a line of JSON")).collect()
