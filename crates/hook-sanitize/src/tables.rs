@@ -1,5 +1,7 @@
 //! Which fields of a provider's events an agent is shown, and which of them users write: a table for each type of event.
 
+mod packs;
+
 use std::{collections::HashMap, sync::LazyLock};
 
 /// What a field holds, and with that how much of it is shown.
@@ -106,33 +108,43 @@ pub(crate) fn prepare() {
     LazyLock::force(&TABLES);
 }
 
-static TABLES: LazyLock<HashMap<(&str, &str), Table>> = LazyLock::new(all);
+static TABLES: LazyLock<HashMap<&str, HashMap<&str, Table>>> = LazyLock::new(all);
 
 /// The table of a provider's type of event, such as `github` and `issues.opened`; `None` where there is none: then all of a
 /// payload counts as written by users.
 pub fn table(provider: &str, event_type: &str) -> Option<&'static Table> {
-    let family = event_type.split('.').next().unwrap_or_default();
-    let (provider, _) = PROVIDERS.iter().find(|(name, _)| *name == provider)?;
-    // The keys are static; looking one up must not ask that of an event.
-    TABLES.iter().find(|((of, name), _)| of == provider && *name == family).map(|(_, table)| table)
+    let families = TABLES.get(provider)?;
+    families.get(family(event_type)).or_else(|| families.get(ANY))
+}
+
+/// What a type begins with: `issues` of `issues.opened`, `pullrequest` of `pullrequest:created`.
+fn family(event_type: &str) -> &str {
+    event_type.split(['.', ':', '/']).next().unwrap_or_default()
 }
 
 /// The providers that have tables, and the families of events of each.
 pub fn providers() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    PROVIDERS.iter().map(|(name, families)| (*name, families.iter().map(|(family, _)| *family).collect()))
+    written().map(|(name, families)| (name, families.iter().map(|(family, _)| *family).collect()))
 }
 
 type Written = &'static [(&'static str, &'static str, Kind)];
 type Family = (&'static str, &'static [Written]);
 
-fn all() -> HashMap<(&'static str, &'static str), Table> {
-    let families =
-        PROVIDERS.iter().flat_map(|(provider, families)| families.iter().map(move |family| (*provider, family)));
+/// The family of every event that has no table of its own.
+const ANY: &str = "*";
+
+fn written() -> impl Iterator<Item = (&'static str, &'static [Family])> {
+    PROVIDERS.iter().chain(packs::PROVIDERS).copied()
+}
+
+fn all() -> HashMap<&'static str, HashMap<&'static str, Table>> {
     let table = |groups: &[Written]| {
         let fields = groups.iter().flat_map(|group| group.iter());
         Table::new(fields.map(|(name, pointer, kind)| Field { name, pointer, kind: *kind }).collect())
     };
-    families.map(|(provider, (family, groups))| ((provider, *family), table(groups))).collect()
+    let tables =
+        |families: &'static [Family]| families.iter().map(|(family, groups)| (*family, table(groups))).collect();
+    written().map(|(provider, families)| (provider, tables(families))).collect()
 }
 
 use Kind::{Body, Branch, Comment, Fact, Title};
@@ -372,8 +384,36 @@ mod tests {
         assert!(table("github", "issues.opened").is_some());
         assert!(table("stripe", "payment_intent.succeeded").is_some());
         assert!(table("linear", "Issue.create").is_some());
+        assert!(table("bitbucket", "pullrequest:created").is_some());
+        assert!(table("slack", "/deploy").is_some());
+        assert!(table("hubspot", "contact.creation").is_some());
         assert!(table("github", "sponsorship.created").is_none());
         assert!(table("own", "issues.opened").is_none());
+    }
+
+    #[test]
+    fn users_text_of_a_pack_is_named_and_facts_are_not() {
+        let check = |provider: &str, event_type: &str, json: &str, expected: &[&str]| {
+            let table = table(provider, event_type).unwrap_or_else(|| panic!("{provider} {event_type}"));
+            assert_eq!(crate::inspect(json, Some(table)).user_text, expected, "{provider} {event_type}");
+        };
+        let gitlab = r#"{"object_kind":"note","project":{"path_with_namespace":"a/b"},"object_attributes":{"note":"Hi","url":"u"}}"#;
+        check("gitlab", "note", gitlab, &["/object_attributes/note"]);
+        let pull = r#"{"repository":{"full_name":"a/b"},"pullrequest":{"id":7,"title":"T","description":"D"}}"#;
+        check("bitbucket", "pullrequest:created", pull, &["/pullrequest/title", "/pullrequest/description"]);
+        let mention = r#"{"team_id":"T","event":{"channel":"C","text":"Hi","blocks":[{"elements":[{"elements":[{"type":"text","text":"Hi"}]}]}]}}"#;
+        check("slack", "app_mention", mention, &["/event/text", "/event/blocks/0/elements/0/elements/0/text"]);
+        check("slack", "/deploy", r#"{"command":"/deploy","text":"now"}"#, &["/text"]);
+        let issue = r#"{"issue":{"key":"A-1","fields":{"summary":"S","labels":["x"]}},"changelog":{"items":[{"field":"f","toString":"t"}]}}"#;
+        let expected = ["/issue/fields/summary", "/issue/fields/labels/0", "/changelog/items/0/toString"];
+        check("jira", "jira:issue_updated", issue, &expected);
+        let whatsapp = r#"{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"from":"1","text":{"body":"Hi"}}]}}]}]}"#;
+        let body = ["/entry/0/changes/0/value/messages/0/text/body"];
+        check("meta", "whatsapp_business_account.messages", whatsapp, &body);
+        let batch = r#"{"items":[{"subscriptionType":"contact.propertyChange","propertyValue":"Ada"}]}"#;
+        check("hubspot", "contact.propertyChange", batch, &["/items/0/propertyValue"]);
+        // Nothing that it knows: then all of the payload counts.
+        check("hubspot", "contact.creation", r#"{"items":[{"objectId":1}]}"#, &[""]);
     }
 
     #[test]
@@ -383,9 +423,8 @@ mod tests {
 
     #[test]
     fn no_field_of_a_table_hides_another() {
-        for (provider, families) in providers() {
-            for family in families {
-                let table = table(provider, family).expect("it is there");
+        for (provider, families) in all() {
+            for (family, table) in families {
                 let leaves = table.leaves.iter().flatten().count();
                 assert_eq!(leaves, table.fields.len(), "{provider} {family}");
             }

@@ -39,10 +39,11 @@ fn flags() -> String {
             let Some(table) = hook_sanitize::table(provider, family) else { continue };
             let rows = fields(table);
             match rows == last {
-                true => page += &format!("\n`{family}`: the same.\n"),
+                true => page += &format!("\n{}: the same.\n", family_shown(family)),
                 false => {
                     page += &format!(
-                        "\n`{family}`\n\n| field | pointer | written by users | limit |\n|---|---|---|---|\n{rows}"
+                        "\n{}\n\n| field | pointer | written by users | limit |\n|---|---|---|---|\n{rows}",
+                        family_shown(family)
                     )
                 }
             }
@@ -50,6 +51,15 @@ fn flags() -> String {
         }
     }
     page
+}
+
+/// What a family of events is called: `""` is that of types that begin with a slash, such as a command of Slack.
+fn family_shown(family: &str) -> String {
+    match family {
+        "" => "`/…`, a command".to_owned(),
+        "*" => "every event".to_owned(),
+        family => format!("`{family}`"),
+    }
 }
 
 fn fields(table: &Table) -> String {
