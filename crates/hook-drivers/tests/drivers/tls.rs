@@ -18,7 +18,7 @@ use hook_core::{
     tls::{Certificate, TlsFiles},
 };
 use hook_testkit::fake_inlet::FakeInlet;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use reqwest::{StatusCode, tls::Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +35,25 @@ use crate::{
 };
 
 const PATH: &str = "/webhook/github";
+/// Of version 1, as `openssl x509 -req` makes them where nothing is said of extensions.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBIzCBywIULZg9UyBWks+Hwga4IyYEjt9zIAIwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjAxMDM0M1oYDzIxMjYxMDI5MDEwMzQz
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AATXyNna4b4ROzESsfHk6U2Tp2lnsjQ9BuGmp1eQcN0J7bTbZLaEARqu9D08S1VX
+VWgeH8O0hMOUK+Ld+ptlmo68MAoGCCqGSM49BAMCA0cAMEQCIGRA5yWv9tA2RAXK
+SvddYYCgqeYUc0WHdd7/2pr/Zog2AiBxWZAO1GAwnZMYrySTPp7wNWnUjaLSYa1b
+cPRnw4xbLQ==
+-----END CERTIFICATE-----
+";
+const KEY_OF_VERSION_1: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBN/0et59P9LiQiEW
+WFdQ2YKf7yw8S7navMUcY6xNK0GhRANCAATXyNna4b4ROzESsfHk6U2Tp2lnsjQ9
+BuGmp1eQcN0J7bTbZLaEARqu9D08S1VXVWgeH8O0hMOUK+Ld+ptlmo68
+-----END PRIVATE KEY-----
+";
 
 /// An authority, and files that it has signed.
 struct Authority {
@@ -58,8 +77,15 @@ impl Authority {
 
     /// Certificate and key for this machine.
     fn sign(&self) -> [String; 2] {
+        self.sign_until(2096)
+    }
+
+    /// The same, until the first day of a year.
+    fn sign_until(&self, year: i32) -> [String; 2] {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         [params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem()]
     }
 
@@ -224,11 +250,41 @@ async fn new_files_are_taken_when_they_fit_and_those_before_stay_until_then() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_has_expired_takes_the_place_of_none_that_has_not_and_is_said_to_be_so() {
+    let authority = Authority::new();
+    let files = authority.issue();
+    let write = |year: i32| {
+        let [certificate, key] = authority.sign_until(year);
+        fs::write(&files.key_path, key).unwrap();
+        fs::write(&files.cert_path, certificate).unwrap();
+    };
+    let running = Running::start(&FakeInlet::storing(), &files, json!({})).await;
+    write(2021);
+    running.until("the pair is refused", |status| is_expired(&status.trouble)).await;
+    assert_eq!(running.post(authority.client()).await.unwrap(), 202, "the old pair is in use");
+
+    // It opens an address: who renews it may come later, and nothing else is at fault.
+    let running = Running::start(&FakeInlet::storing(), &files, json!({})).await;
+    assert!(is_expired(&running.certificate.get().trouble));
+    assert!(running.post(authority.client()).await.is_err());
+    write(2096);
+    running.until("the new pair is in use", |status| status.trouble.is_none()).await;
+    assert_eq!(running.post(authority.client()).await.unwrap(), 202);
+}
+
+fn is_expired(trouble: &Option<String>) -> bool {
+    trouble.as_ref().is_some_and(|trouble| trouble.contains("it expired at 2021-01-01T00:00:00Z"))
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_open_no_address() {
     let (authority, other) = (Authority::new(), Authority::new());
     let [files, others] = [authority.issue(), other.issue()];
     let garbage = authority.path("garbage.pem");
     fs::write(&garbage, "-----BEGIN CERTIFICATE-----\ncanary").unwrap();
+    let [old, old_key] = [authority.path("version-1.pem"), authority.path("version-1.key")];
+    fs::write(&old, VERSION_1).unwrap();
+    fs::write(&old_key, KEY_OF_VERSION_1).unwrap();
     let with = |cert_path: &Path, key_path: &Path| TlsFiles {
         cert_path: cert_path.to_owned(),
         key_path: key_path.to_owned(),
@@ -240,6 +296,7 @@ async fn files_that_cannot_be_used_open_no_address() {
         (with(&files.key_path, &files.key_path), "server.key", "it holds no certificate in PEM"),
         (with(&files.cert_path, &files.cert_path), "server.pem", "it holds no private key in PEM"),
         (with(&garbage, &files.key_path), "garbage.pem", "no certificate in PEM"),
+        (with(&old, &old_key), "version-1.pem", "make one of version 3"),
         (TlsFiles { client_ca_path: Some(garbage.clone()), ..files.clone() }, "garbage.pem", "no certificate in PEM"),
     ] {
         let Err(ListenError::Tls { file: wrong, reason }) = Running::open(&files, json!({})).await else {

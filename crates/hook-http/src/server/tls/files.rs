@@ -37,6 +37,13 @@ pub struct Unusable {
     pub reason: String,
 }
 
+impl Unusable {
+    /// A certificate whose time is over.
+    pub(super) fn expired(files: &TlsFiles, at: Timestamp) -> Self {
+        unusable("cert_path", &files.cert_path, format!("it expired at {at}"))
+    }
+}
+
 /// Tells contents apart.
 pub(super) type Digest = [u8; 32];
 
@@ -96,7 +103,7 @@ impl<'a> Pem<'a> {
                 unusable("key_path", key_path, format!("it is not the key of {}", cert_path.display()))
             }
             rustls::Error::General(reason) => unusable("key_path", key_path, reason),
-            error => of_certificate(error.to_string()),
+            error => of_certificate(refused(&error)),
         })?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         Ok(Arc::new(config))
@@ -120,6 +127,17 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(certificates) if certificates.is_empty() => Err(not_pem(&pem::Error::NoItemsFound, "certificate")),
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(not_pem(&error, "certificate")),
+    }
+}
+
+/// Why a certificate that can be read is none for us. What signs it is not asked, and neither is its time: clients judge those.
+fn refused(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    // The library's own words are those of a program.
+    match text.contains("UnsupportedCertVersion") {
+        true => "it is an X.509 certificate of version 1: make one of version 3, with its names as `subjectAltName`"
+            .to_owned(),
+        false => text,
     }
 }
 

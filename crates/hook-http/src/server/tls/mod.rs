@@ -17,11 +17,13 @@ mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hook_core::{
+    Timestamp,
     clock::{Clock, SystemClock},
     ports::ingress::ListenError,
     tls::{Certificate, TlsFiles},
 };
 use rustls::ServerConfig;
+use tracing::warn;
 
 pub use files::Unusable;
 pub use wire::Wire;
@@ -53,12 +55,27 @@ impl Tls {
         tls.certificate.change(|status| {
             (status.since, status.expires) = (SystemClock.now(), read.expires());
         });
+        tls.tell_of_expiry();
         Ok(Arc::new(tls))
     }
 
     /// How the certificate is, while it is in use.
     pub fn certificate(&self) -> Certificate {
         self.certificate.clone()
+    }
+
+    /// Whether the certificate that is in use has expired.
+    fn expired(&self) -> Option<Timestamp> {
+        self.certificate.get().expires.filter(|&at| at <= SystemClock.now())
+    }
+
+    /// Says that clients refuse what is in use: once, unless something else is said meanwhile.
+    fn tell_of_expiry(&self) {
+        let (Some(at), None) = (self.expired(), self.certificate.get().trouble) else { return };
+        let file = self.files.cert_path.display();
+        warn!(%file, %at, "the certificate has expired: clients refuse it");
+        self.certificate
+            .change(|status| status.trouble = Some(format!("{file}: it expired at {at}: clients refuse it")));
     }
 
     fn current(&self) -> InUse {

@@ -28,6 +28,7 @@ impl Tls {
         let mut seen = Seen::Content(self.current().digest);
         loop {
             sleep(EVERY).await;
+            self.tell_of_expiry();
             let files = self.files.clone();
             let looked = spawn_blocking(move || match Pem::read(&files) {
                 Ok(pem) => (Seen::Content(pem.digest()), pem.config().map(|config| (config, pem.expires()))),
@@ -38,6 +39,11 @@ impl Tls {
                 continue;
             }
             seen = now;
+            // One that clients refuse does not take the place of one that they take.
+            let read = read.and_then(|(config, expires)| match expires.filter(|&at| at <= SystemClock.now()) {
+                Some(at) if self.expired().is_none() => Err(Unusable::expired(&self.files, at)),
+                _ => Ok((config, expires)),
+            });
             match (&seen, read) {
                 (Seen::Content(digest), Ok(_)) if *digest == self.current().digest => self.recover(),
                 (Seen::Content(digest), Ok((config, expires))) => {
