@@ -3,11 +3,11 @@
 #
 #   scripts/build-release-binaries.sh [--target TRIPLE]… [--features LIST] [--profile NAME] [--target-dir DIR] [--out DIR] [--skip-check]
 #
-# Without --target: a static binary (musl) where this machine can build one, otherwise one for this machine's own C library,
-# which says which version of it it needs. --features defaults to what release binaries have: everything, with librdkafka and
-# OpenSSL bundled. An archive hook-VERSION-TARGET.tar.gz holds
+# Without --target: a static binary (musl) where this machine can build one, otherwise one for this machine's own C library, with
+# the reason. NEEDS says what a binary needs of its system. --features defaults to what release binaries have: everything, with
+# librdkafka and OpenSSL bundled. An archive hook-VERSION-TARGET.tar.gz holds
 #
-#   hook  README.md  LICENSE  CHANGELOG.md  completions/  man/  systemd/  guides/
+#   hook  NEEDS  README.md  LICENSE  CHANGELOG.md  completions/  man/  systemd/  docs/  apps/
 #
 # and is the same, byte for byte, wherever the same binary is packed: SOURCE_DATE_EPOCH is the time of the last commit.
 set -euo pipefail
@@ -42,6 +42,11 @@ note() {
   printf 'build-release-binaries: %s\n' "$*" >&2
 }
 
+# Before anything is built that would then be packed wrongly.
+for tool in objdump strip sha256sum tar gzip git; do
+  command -v "$tool" >/dev/null || { note "\`$tool\` is not installed (Debian: binutils, coreutils, tar, gzip, git)" && exit 1; }
+done
+
 # A target needs its standard library; a musl target, whose C parts are linked statically, its C compiler as well.
 can_build() {
   [[ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]] || return 1
@@ -62,7 +67,7 @@ c_compiler() {
 choose_target() {
   local static="${host%%-*}-unknown-linux-musl"
   if [[ "$host" == *-linux-* ]] && can_build "$static"; then
-    targets=("$static")
+    targets=("$static") fallback="$host"
     return
   fi
   if [[ "$host" == *-linux-* ]]; then
@@ -70,6 +75,15 @@ choose_target() {
     note "building for $host instead, which runs where the C library is as new as this machine's"
   fi
   targets=("$host")
+}
+
+# Builds for what was chosen; where nobody asked for that target, and it does not build, for this machine.
+build_chosen() {
+  if ! (build "${targets[0]}"); then
+    note "${targets[0]} did not build, for the reason above: building for $fallback instead"
+    targets=("$fallback")
+    build "$fallback"
+  fi
 }
 
 build() {
@@ -89,10 +103,11 @@ build() {
 # Pages and scripts are made by the program itself, in this machine's own build of it.
 accompany() {
   local stage="$1" binary="$2" shell
-  mkdir -p "$stage"/{completions,man,systemd,guides}
-  cp README.md LICENSE CHANGELOG.md "$stage"
+  mkdir -p "$stage"/{completions,man,systemd}
+  cp README.md LICENSE CHANGELOG.md ARCHITECTURE.md CONTRIBUTING.md "$stage"
   cp systemd/*.service "$stage/systemd"
-  cp docs/guides/*.md "$stage/guides"
+  # What the README points to stays where it points, and nothing comes along that is not the project's.
+  git ls-files -z docs apps | tar --null -T - -cf - | tar -xf - -C "$stage"
   for shell in bash zsh fish; do
     "$binary" completions "$shell" >"$stage/completions/hook.$shell"
   done
@@ -133,7 +148,7 @@ runnable() {
 # What the system has to bring.
 needs() {
   local libraries newest
-  libraries="$(objdump -p "$1" 2>/dev/null | sed -n 's/^ *NEEDED *//p' | tr '\n' ' ')"
+  libraries="$(objdump -p "$1" | sed -n 's/^ *NEEDED *//p' | tr '\n' ' ')"
   if [[ -z "$libraries" ]]; then
     echo "nothing: it is linked statically"
     return
@@ -151,16 +166,18 @@ try() {
   local folder="$place/$(basename "$archive" .tar.gz)"
   "$folder/hook" --version
   "$folder/hook" demo >/dev/null
-  for part in README.md LICENSE CHANGELOG.md NEEDS man/hook.1 systemd/hook.service completions/hook.bash; do
+  for part in README.md LICENSE CHANGELOG.md NEEDS man/hook.1 systemd/hook.service completions/hook.bash docs/guides/systemd.md; do
     [[ -s "$folder/$part" ]] || { note "$part is missing in $archive" && exit 1; }
   done
   sed 's/^/  /' "$folder/NEEDS"
   rm -rf "$place"
 }
 
+fallback=""
 ((${#targets[@]})) || choose_target
 mkdir -p "$out"
 rm -f "$out"/hook-*.tar.gz "$out/SHA256SUMS"
+[[ -z "$fallback" ]] || build_chosen
 for target in "${targets[@]}"; do
   build "$target"
   pack "$target"
@@ -168,5 +185,5 @@ for target in "${targets[@]}"; do
     try "$out/hook-$version-$target.tar.gz"
   fi
 done
-(cd "$out" && sha256sum hook-*.tar.gz >SHA256SUMS && sha256sum --check --quiet SHA256SUMS)
+(cd "$out" && sha256sum hook-*.tar.gz >SHA256SUMS && sha256sum --check SHA256SUMS)
 ls -l "$out"
