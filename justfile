@@ -53,6 +53,11 @@ test-clients:
     mapfile -t reached < <(scripts/clients env)
     env "${reached[@]}" cargo test -p hook-cli --test clients
 
+# Our vectors, and what `hook send` makes, before the providers' own verifiers. Needs Node.js 20, Go 1.24 and their registries.
+check-providers:
+    cargo build -p hook-cli
+    scripts/provider-sdks check target/debug/hook
+
 # What CI does, in the same order. Run it before a change is proposed.
 check:
     .ci/run

@@ -213,6 +213,10 @@ write(
         {"topic": "conversation.user.created", "id": "notif_1", "data": {"item": {"id": "7"}}},
         claim("conversation.user.created", "notif_1", True, "7"), prefix="sha1=", algorithm="sha1",
     ),
+    gets=[
+        {"name": "whether there is anything at the address", "source": "https://github.com/zulip/zulip/pull/24001", "method": "HEAD", "url": "/webhook/intercom", "reply": reply("", "")},
+        {"name": "a GET asks nothing", "source": "https://github.com/zulip/zulip/pull/24001", "url": "/webhook/intercom"},
+    ],
 )
 write(
     "jira",
@@ -236,6 +240,11 @@ write(
         {"object": "page", "entry": [{"id": "0", "changes": [{"field": "feed", "value": {}}]}]},
         claim("page.feed"), prefix="sha256=",
     ),
+    simple(
+        "meta", "Meta, changes of two fields", DOCS["meta"], "app-secret", "X-Hub-Signature-256",
+        {"object": "page", "entry": [{"changes": [{"field": "feed"}]}, {"changes": [{"field": "feed"}, {"field": "mention"}]}]},
+        claim("page"), prefix="sha256=",
+    ),
     gets=[
         {"name": "the challenge is repeated to who knows the token", "source": DOCS["meta"], "url": META_GET + "meatyhamhock", "token": "meatyhamhock", "reply": reply("1158201444", TEXT)},
         {"name": "another token is refused", "source": DOCS["meta"], "url": META_GET + "meatyhamhocl", "token": "meatyhamhock", "refusal": "signature_mismatch"},
@@ -245,6 +254,8 @@ write(
         {"name": "another mode is no challenge", "source": DOCS["meta"], "url": "/webhook/meta?hub.mode=x&hub.challenge=1&hub.verify_token=meatyhamhock", "token": "meatyhamhock"},
     ],
 )
+PAGERDUTY_BODY = '{"event":{"id":"01BWDWL3NYY7LUFPZCC28QUCMK","event_type":"incident.priority_updated","resource_type":"incident","occurred_at":"2021-04-26T17:36:27.458Z","agent":{"html_url":"https://acme.pagerduty.com/users/PLH1HKV","id":"PLH1HKV","self":"https://api.pagerduty.com/users/PLH1HKV","summary":"Tenex Engineer","type":"user_reference"},"client":null,"data":{"id":"PGR0VU2","type":"incident","self":"https://api.pagerduty.com/incidents/PGR0VU2","html_url":"https://acme.pagerduty.com/incidents/PGR0VU2","number":2,"status":"triggered","title":"A little bump in the road","service":{"html_url":"https://acme.pagerduty.com/services/PF9KMXH","id":"PF9KMXH","self":"https://api.pagerduty.com/services/PF9KMXH","summary":"API Service","type":"service_reference"},"assignees":[{"html_url":"https://acme.pagerduty.com/users/PTUXL6G","id":"PTUXL6G","self":"https://api.pagerduty.com/users/PTUXL6G","summary":"User 123","type":"user_reference"}],"escalation_policy":{"html_url":"https://acme.pagerduty.com/escalation_policies/PUS0KTE","id":"PUS0KTE","self":"https://api.pagerduty.com/escalation_policies/PUS0KTE","summary":"Default","type":"escalation_policy_reference"},"teams":[{"html_url":"https://acme.pagerduty.com/teams/PFCVPS0","id":"PFCVPS0","self":"https://api.pagerduty.com/teams/PFCVPS0","summary":"Engineering","type":"team_reference"}],"priority":{"html_url":"https://acme.pagerduty.com/account/incident_priorities","id":"PSO75BM","self":"https://api.pagerduty.com/priorities/PSO75BM","summary":"P1","type":"priority_reference"},"urgency":"high","conference_bridge":{"conference_number":1000,"conference_url":"https://example.com"},"resolve_reason":null}}}'
+PAGERDUTY_PUBLISHED = "0c0b9495b893a39e70d1fea2fe11fbe0a825f88b9f67846f6cc07dd2bc5476cd"
 PAGERDUTY = {"event": {"id": "01BW", "event_type": "incident.triggered", "data": {"id": "PGR0VU2"}}}
 PAGERDUTY_SIGNATURE = mac("secret", compact(PAGERDUTY)).hex()
 write(
@@ -254,6 +265,11 @@ write(
         "PagerDuty, one of several signatures", DOCS["pagerduty"] + COMPUTED, "secret",
         [("X-PagerDuty-Signature", f"v1={mac('older', compact(PAGERDUTY)).hex()},v1={PAGERDUTY_SIGNATURE}")],
         compact(PAGERDUTY), PAGERDUTY_SIGNATURE,
+    ),
+    taken(
+        "the example of PagerDuty's library", "https://github.com/PagerDuty/go-pagerduty/blob/main/webhookv3/webhookv3_test.go" + PUBLISHED,
+        "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK", [("X-PagerDuty-Signature", "v1=" + PAGERDUTY_PUBLISHED)],
+        PAGERDUTY_BODY, PAGERDUTY_PUBLISHED, claim("incident.priority_updated", "01BWDWL3NYY7LUFPZCC28QUCMK", True, "PGR0VU2"),
     ),
 )
 write(
@@ -292,7 +308,7 @@ write(
 # --- a time beside the signature -----------------------------------------------------------------------------------------
 
 
-def timed(verifier, title, docs, secret, header, element, prefix, separator, joint, body, claim, fresh):
+def timed(verifier, title, docs, secret, header, element, prefix, separator, joint, body, claim, fresh, more=()):
     body = compact(body)
     signature = mac(secret, f"{NOW}{joint}", body).hex()
     value = f"{element}={NOW}{separator}{prefix}{signature}"
@@ -305,10 +321,17 @@ def timed(verifier, title, docs, secret, header, element, prefix, separator, joi
         refused("signature_mismatch", vector, "another time", headers=[[header, later]]),
         refused("missing_timestamp", vector, "no time", headers=[[header, f"{prefix}{signature}"]]),
         refused("missing_timestamp", vector, "two times", headers=[[header, twice]]),
+        *more,
     )
 
 
-timed("buildkite", "Buildkite", "https://buildkite.com/docs/apis/webhooks/pipelines#webhook-signature", "token", "X-Buildkite-Signature", "timestamp", "signature=", ",", ".", {"event": "build.finished", "build": {"id": "b-1"}}, claim("build.finished", None, None, "b-1"), 300)
+BUILDKITE_BODY = '{"event":"ping","service":{"id":"c9f8372d-c0cd-43dc-9274-768a875cf6ca","provider":"webhook","settings":{"url":"https://server.com/webhooks"}},"organization":{"id":"49801950-1df0-474f-bb56-ad6a930c5cb9","graphql_id":"T3JnYW5pemF0aW9uLS0tZTBmMzk3MgsTksGkxOWYtZTZjNzczZTJiYjEy","url":"https://api.buildkite.com/v2/organizations/acme-inc","web_url":"https://buildkite.com/acme-inc","name":"ACME Inc","slug":"acme-inc","agents_url":"https://api.buildkite.com/v2/organizations/acme-inc/agents","emojis_url":"https://api.buildkite.com/v2/organizations/acme-inc/emojis","created_at":"2021-02-03T20:34:10.486Z","pipelines_url":"https://api.buildkite.com/v2/organizations/acme-inc/pipelines"},"sender":{"id":"c9f8372d-c0cd-43dc-9269-bcbb7f308e3f","name":"ACME Man"}}'
+BUILDKITE_SIGNATURE = "582d496ac2d869dd97a3101c4cda346288c49a742592daf582ec64c86449f79c"
+BUILDKITE_VECTOR = taken(
+    "the example of Buildkite's library", "https://github.com/buildkite/go-buildkite/blob/main/webhook_test.go" + PUBLISHED, "29b1ff5779c76bd48ba6705eb99ff970",
+    [("X-Buildkite-Signature", "timestamp=1642080837,signature=" + BUILDKITE_SIGNATURE)], BUILDKITE_BODY, BUILDKITE_SIGNATURE, claim("ping"), now=1642080837, fresh=300,
+)
+timed("buildkite", "Buildkite", "https://buildkite.com/docs/apis/webhooks/pipelines#webhook-signature", "token", "X-Buildkite-Signature", "timestamp", "signature=", ",", ".", {"event": "build.finished", "build": {"id": "b-1"}}, claim("build.finished", None, None, "b-1"), 300, [BUILDKITE_VECTOR])
 timed("calendly", "Calendly", "https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures", "5mEzn9C-I28UtwOjZJtFoob0sAAFZ95GbZkqj4y3i0I", "Calendly-Webhook-Signature", "t", "v1=", ",", ".", {"event": "invitee.created", "payload": {"uri": "u-1"}}, claim("invitee.created", None, None, "u-1"), 180)
 timed("paddle", "Paddle", "https://developer.paddle.com/webhooks/signature-verification", "pdl_ntfset_01gkdqxbnp6a0y3xh0m9jbmk1v_sample", "Paddle-Signature", "ts", "h1=", ";", ":", {"event_id": "evt_1", "event_type": "transaction.completed", "data": {"id": "txn_1"}}, claim("transaction.completed", "evt_1", True, "txn_1"), 60)
 
@@ -430,6 +453,7 @@ def discord(name, body, claim=None, **more):
 
 write(
     "discord",
+    discord("an interaction is an event", {"id": "i-1", "type": 2, "token": "x", "data": {"name": "deploy"}}, claim("interaction.deploy", "i-1", True), challenge=None),
     discord("Discord, an event", {"version": 1, "type": 1, "event": {"type": "APPLICATION_AUTHORIZED"}}, claim("APPLICATION_AUTHORIZED"), challenge=None),
     discord("the ping of webhook events", {"version": 1, "application_id": "1", "type": 0}, challenge=reply("", "", 204)),
     discord("the ping of interactions", {"id": "1", "type": 1, "token": "x", "version": 1}, challenge=reply('{"type":1}', JSON)),
@@ -472,15 +496,21 @@ write(
 )
 
 HUBSPOT = "https://developers.hubspot.com/docs/guides/apps/authentication/validating-requests"
-HUBSPOT_BODY = compact([{"eventId": 1, "subscriptionType": "contact.creation", "objectId": 123}])
-HUBSPOT_SIGNATURE = b64(mac("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy", "POST", "https://hooks.example.com/webhook/hubspot?a=1", HUBSPOT_BODY, f"{NOW}000"))
+HUBSPOT_SECRET = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
+
+
+def hubspot(name, event, *types):
+    body = compact([{"eventId": number, "subscriptionType": kind, "objectId": 123} for number, kind in enumerate(types)])
+    signature = b64(mac(HUBSPOT_SECRET, "POST", "https://hooks.example.com/webhook/hubspot?a=1", body, f"{NOW}000"))
+    headers = [("Host", "hooks.example.com"), ("X-HubSpot-Request-Timestamp", f"{NOW}000"), ("X-HubSpot-Signature-v3", signature)]
+    return taken(name, HUBSPOT + COMPUTED, HUBSPOT_SECRET, headers, body, signature, claim(event), fresh=300, url="/webhook/hubspot?a=1")
+
+
 write(
     "hubspot",
-    taken(
-        "HubSpot, an HMAC of address, body and time", HUBSPOT + COMPUTED, "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy",
-        [("Host", "hooks.example.com"), ("X-HubSpot-Request-Timestamp", f"{NOW}000"), ("X-HubSpot-Signature-v3", HUBSPOT_SIGNATURE)],
-        HUBSPOT_BODY, HUBSPOT_SIGNATURE, claim("contact.creation"), fresh=300, url="/webhook/hubspot?a=1",
-    ),
+    hubspot("HubSpot, an HMAC of address, body and time", "contact.creation", "contact.creation"),
+    hubspot("a batch of one type", "contact.creation", "contact.creation", "contact.creation"),
+    hubspot("a batch of several types is of none of them", "batch", "contact.creation", "deal.creation"),
 )
 
 TWILIO = "https://www.twilio.com/docs/usage/webhooks/webhooks-security"

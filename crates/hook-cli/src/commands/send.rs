@@ -156,14 +156,18 @@ fn show(context: &Context, answer: &Answer) -> Result<(), Exit> {
         status: u16,
         took_ms: f64,
         answer: &'a Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
     }
     let took_ms = millis(answer.took);
     if context.output.is_json() {
-        return context.output.json(&Shown { status: answer.status.as_u16(), took_ms, answer: &answer.body });
+        let (status, id) = (answer.status.as_u16(), answer.id.as_deref());
+        return context.output.json(&Shown { status, took_ms, answer: &answer.body, id });
     }
     context.output.line(&format!("{} {}  [{took_ms:.1} ms]", answer.status.as_u16(), said(answer)))?;
     // Of a refusal there is no event, but a request that can be asked about.
-    if let Some(id) = ["event_id", "request_id"].map(|key| answer.text(key)).into_iter().find(|id| !id.is_empty()) {
+    let ids = ["event_id", "request_id"].map(|key| answer.text(key)).into_iter().chain(answer.id.as_deref());
+    if let Some(id) = ids.into_iter().find(|id| !id.is_empty()) {
         context.output.note(&format!("`hook explain {id}` tells its story"));
     }
     Ok(())

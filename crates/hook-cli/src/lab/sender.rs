@@ -24,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const UNSIGNED: &str = "the request cannot be signed: the secret is not written as the verifier needs it, or the body has no place for \
                         its signature; `hook sources show` says what is needed";
 
+/// Where an answer that is the provider's own says what became of the request.
+const IDS: [&str; 2] = ["x-hook-event-id", "x-hook-request-id"];
+
 /// A webhook to be sent.
 pub struct Webhook<'a> {
     /// Where to.
@@ -47,6 +50,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The JSON body; of another body its text.
     pub body: Value,
+    /// The event or the request, where the body belongs to the provider and does not name it.
+    pub id: Option<String>,
     /// From sending to the answer.
     pub took: Duration,
 }
@@ -97,10 +102,11 @@ pub async fn post(client: &Client, mut url: Url, headers: HeaderMap, body: Vec<u
     let request = client.post(target).headers(headers).header(CONTENT_TYPE, content_type).body(body);
     let answer = request.send().await.map_err(|error| format!("could not reach {url}: {}", cause(&error)))?;
     let status = answer.status();
+    let id = IDS.iter().find_map(|name| answer.headers().get(*name)?.to_str().ok()).map(str::to_owned);
     let bytes = answer.bytes().await.map_err(|error| format!("{url} did not finish its answer: {}", cause(&error)))?;
     let took = began.elapsed();
     let text = || Value::from(String::from_utf8_lossy(&bytes).into_owned());
-    Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()), took })
+    Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()), id, took })
 }
 
 /// JSON, unless it is a form.

@@ -42,7 +42,7 @@ fn event(home: &Home, id: &str) -> Value {
 
 #[test]
 fn a_challenge_is_answered_once_its_signature_has_passed_and_nothing_is_stored() {
-    let (home, pipeline) = with(&["slack", "meta"]);
+    let (home, pipeline) = with(&["slack", "meta", "intercom"]);
     let asks = json!({ "type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV" });
     let answer = pipeline.post(&slack(&asks));
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"3eZbrw1aBm2rZgRNFdxV"[..]), "{answer:?}");
@@ -55,6 +55,11 @@ fn a_challenge_is_answered_once_its_signature_has_passed_and_nothing_is_stored()
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     check_refused(&get(&pipeline, &format!("{path}another")), 401, "signature_mismatch");
     check_refused(&get(&pipeline, "/webhook/meta"), 405, "method_not_allowed");
+    let head = |source: &str| {
+        let request = format!("HEAD /webhook/{source} HTTP/1.1\r\nhost: hook\r\nconnection: close\r\n\r\n");
+        exchange(pipeline.ingress(), request.as_bytes()).unwrap()
+    };
+    assert_eq!((head("intercom").status, head("slack").status, head("nobody").status), (200, 405, 404));
     check_refused(&get(&pipeline, "/webhook/slack"), 405, "method_not_allowed");
     assert_eq!(count_of_events(&home), 0);
 }
@@ -80,6 +85,7 @@ fn a_form_becomes_an_object_and_an_array_the_items_of_one() {
 
     let sent = home.run("send twilio message.received --json").ok().json();
     assert_eq!((&sent["status"], text(&sent, "/answer")), (&200.into(), "<Response></Response>"));
+    assert_eq!(text(&event(&home, text(&sent, "/id")), "/event_type"), "message.received");
 }
 
 #[test]
@@ -125,6 +131,15 @@ fn send_signs_as_every_pack_and_sources_test_says_which_rule_fails() {
     assert_eq!(keys(&ran.json()), ["passed", "rules", "secret_env", "source"]);
     let ran = judged("zoom --header x-zm-signature:v0=00 --header x-zm-request-timestamp:1");
     assert_eq!(rules(&ran.json())[..3], [true.into(), true.into(), Value::from(false)]);
+    // What is missing is named, and not what would have been made of it; and each failure says what to do.
+    let time = "svix-timestamp:1763755200";
+    for (header, expected) in [(time, "header svix-id is signed too"), ("svix-id:m-1", "timestamp is missing")] {
+        let signature = format!("--header svix-signature:v1,{}=", "A".repeat(43));
+        let ran = judged(&format!("svix {signature} --header {header}")).json();
+        let failed = ran["rules"].as_array().unwrap().iter().find(|rule| rule["passed"] == false).unwrap();
+        assert!(text(failed, "/because").contains(expected), "{failed}");
+        assert!(!text(failed, "/help").is_empty(), "{failed}");
+    }
 }
 
 #[test]

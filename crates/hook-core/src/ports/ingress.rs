@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -228,14 +229,21 @@ pub trait Inlet: Send + Sync + 'static {
     /// Verifies, checks, routes, deduplicates and stores. Resolves when the event is durable, or refused.
     fn accept(&self, event: RawEvent) -> BoxFuture<'_, Result<Accepted, Rejection>>;
 
-    /// The answer to a GET by which the provider of a source asks whether this address is ours. Nothing is published. `None`
-    /// where that source is only posted to.
-    fn challenge(&self, _: &AdapterId, _source: &SourceName, _url: &str) -> Option<Result<Reply, Rejection>> {
+    /// The answer to a request without a body, by which the provider of a source asks whether this address is ours. Nothing is
+    /// published. `None` where that source is only posted to.
+    fn challenge(
+        &self,
+        _: &AdapterId,
+        _source: &SourceName,
+        _method: &Method,
+        _url: &str,
+    ) -> Option<Result<Reply, Rejection>> {
         None
     }
 
-    /// What the provider of a source insists on being answered where its event was taken; `None` where any success will do.
-    fn reply(&self, _: &SourceName) -> Option<Reply> {
+    /// What the provider of a source insists on being answered where its event with this body was taken; `None` where any
+    /// success will do.
+    fn reply(&self, _: &SourceName, _body: &Bytes) -> Option<Reply> {
         None
     }
 

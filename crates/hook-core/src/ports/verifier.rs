@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
@@ -157,6 +157,8 @@ pub struct Checks {
     pub place: Option<Place>,
     /// What is signed, such as `{timestamp}.{body}`; empty where nothing is.
     pub signed_content: String,
+    /// The headers that are signed with it, beside that of the time.
+    pub signed_headers: Vec<String>,
     /// Where the signed time stands, and how far from now it may be.
     pub time: Option<TimeCheck>,
     /// Where the event's type stands.
@@ -244,19 +246,24 @@ pub trait SourceVerifier: Send + Sync + 'static {
         None
     }
 
-    /// The answer to a GET by which the provider asks whether an address is ours; `None` where it does not ask this way.
-    /// `token` is what it has to know, where [`SourceVerifier::needs_challenge_token`] says that it does.
-    fn challenge_of_get(&self, _url: &str, _token: Option<&Secret>) -> Option<Result<Reply, Refusal>> {
+    /// The answer to a GET or a HEAD by which the provider asks whether an address is ours; `None` where it does not ask this
+    /// way. `token` is what it has to know, where [`SourceVerifier::needs_challenge_token`] says that it does.
+    fn challenge_without_body(
+        &self,
+        _method: &Method,
+        _url: &str,
+        _token: Option<&Secret>,
+    ) -> Option<Result<Reply, Refusal>> {
         None
     }
 
-    /// Whether a GET challenge has to show a token.
+    /// Whether a challenge without a body has to show a token.
     fn needs_challenge_token(&self) -> bool {
         false
     }
 
-    /// What the provider insists on being answered where an event was taken, in place of the usual answer.
-    fn reply(&self) -> Option<Reply> {
+    /// What the provider insists on being answered where an event with this body was taken, in place of the usual answer.
+    fn reply(&self, _body: &Bytes) -> Option<Reply> {
         None
     }
 

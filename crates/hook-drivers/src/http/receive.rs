@@ -40,8 +40,8 @@ impl Receiver {
     async fn take(&self, head: Parts, body: Incoming, peer: IpAddr) -> Result<Answer, Rejection> {
         let source = self.source_of(&head)?;
         let sender = client_address(peer, &head.headers, &self.rules.trusted_proxies);
-        if head.method == Method::GET
-            && let Some(answer) = self.inlet.challenge(&self.adapter, &source, &path_and_query(&head))
+        if matches!(head.method, Method::GET | Method::HEAD)
+            && let Some(answer) = self.inlet.challenge(&self.adapter, &source, &head.method, &path_and_query(&head))
         {
             self.count(&source, sender)?;
             return answer.map(|reply| answer::replied(&reply).into());
@@ -54,6 +54,8 @@ impl Receiver {
         let body = body::read(body, self.rules.max_body_bytes, self.rules.read_timeout)
             .await
             .map_err(|error| self.refuse_body(&source, error))?;
+        // A reference: what the provider wants to hear may depend on what it said.
+        let said = body.clone();
         let event = RawEvent {
             request_id: RequestId::generate(),
             adapter: self.adapter.clone(),
@@ -67,7 +69,7 @@ impl Receiver {
         };
         Ok(match self.inlet.accept(event).await? {
             Accepted::Challenged(reply) => answer::replied(&reply),
-            accepted => match self.inlet.reply(&source) {
+            accepted => match self.inlet.reply(&source, &said) {
                 Some(reply) => answer::replied_to(&accepted, &reply),
                 None => answer::accepted(accepted),
             },

@@ -8,13 +8,15 @@ use hook_core::{
     duration::HumanDuration,
     payload::Payload,
     ports::verifier::{
-        Checks, Claim, DeliveryId, Refusal, Signed, SignedRequest, SigningRequest, SourceVerifier, Verified,
+        Checks, Claim, DeliveryId, Refusal, Sample, SampleRequest, Signed, SignedRequest, SigningRequest,
+        SourceVerifier, Verified,
     },
     selector::Selector,
 };
 use http::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     freshness, header,
@@ -106,7 +108,8 @@ impl Kind for Hmac {
             content,
             time,
             id,
-            ..Scheme::new(Proof::Header(header, "that the source's `header` names"))
+            // A source is described once, and a refusal names its header for as long as the process lives.
+            ..Scheme::new(Proof::Header(header, settings.header.leak()))
         };
         Ok(Arc::new(Self { scheme, delivery_id: settings.delivery_id }))
     }
@@ -140,6 +143,21 @@ impl SourceVerifier for Hmac {
 
     fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {
         self.scheme.sign(request)
+    }
+
+    fn sample(&self, request: &SampleRequest<'_>) -> Option<Sample> {
+        // Any body will do, unless it has to say when it was sent.
+        let pointer = self.scheme.time_in_body()?;
+        let time = Value::from(request.now.as_second());
+        let mut body = pointer
+            .rsplit('/')
+            .filter(|key| !key.is_empty())
+            .fold(time, |value, key| json!({ key.replace("~1", "/").replace("~0", "~"): value }));
+        let fields = body.as_object_mut()?;
+        fields.insert("type".to_owned(), request.event_type.into());
+        fields.insert("id".to_owned(), request.id.into());
+        let (event_name, content_type) = (request.event_type.to_owned(), "application/json");
+        Some(Sample { event_name, content_type, body: body.to_string().into_bytes() })
     }
 
     fn checks(&self) -> Option<Checks> {

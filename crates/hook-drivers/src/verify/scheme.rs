@@ -218,6 +218,14 @@ impl Scheme {
         freshness::parse(self.time_before_body(headers, time).ok()??)
     }
 
+    /// The pointer of the signed time, where that stands in the body.
+    pub(crate) fn time_in_body(&self) -> Option<&str> {
+        match &self.time.as_ref()?.place {
+            TimePlace::Pointer(pointer) => Some(pointer),
+            TimePlace::Header(_) | TimePlace::Element(_) => None,
+        }
+    }
+
     /// Whether the delivery id is among what is signed.
     pub(crate) fn signs_id(&self) -> bool {
         self.content.contains(&Part::Id)
@@ -254,12 +262,24 @@ impl Scheme {
             scheme: format!("{algorithm} in {}{prefix}", self.encoding.name()),
             place: Some(self.proof.place()),
             signed_content: self.content.iter().map(Part::shown).collect(),
+            signed_headers: self.signed_headers().map(ToString::to_string).collect(),
             time,
             delivery_id_is_signed: self.signs_id(),
             secret: secret.to_owned(),
             is_key_pair: matches!(self.method, Method::KeyPair(_)),
             ..no_checks()
         }
+    }
+
+    /// Without these there is nothing that a signature could be of.
+    fn signed_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let id = self.id.as_ref().filter(|_| self.signs_id());
+        id.into_iter().chain(self.signs_host().then_some(&HOST))
+    }
+
+    /// Whether the address of the request is signed, and not one that the contract names.
+    fn signs_host(&self) -> bool {
+        self.content.contains(&Part::Url) && self.public_url.is_none()
     }
 
     fn reads_fields(&self) -> bool {
@@ -340,7 +360,7 @@ impl Scheme {
 
     /// Host, path and query of a request, where any of them is signed.
     fn address<'r>(&self, request: &SignedRequest<'r>) -> Result<Address<'r>, Refusal> {
-        let host = match self.content.contains(&Part::Url) && self.public_url.is_none() {
+        let host = match self.signs_host() {
             true => header::only(request.headers, HOST).ok().flatten().ok_or(Refusal::MalformedSignature)?,
             false => "",
         };
@@ -431,6 +451,7 @@ pub(crate) fn no_checks() -> Checks {
         scheme: "nothing".to_owned(),
         place: None::<Place>,
         signed_content: String::new(),
+        signed_headers: Vec::new(),
         time: None,
         event_type: Vec::new(),
         delivery_id: Vec::new(),

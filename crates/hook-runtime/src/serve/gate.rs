@@ -21,6 +21,7 @@ use hook_core::{
     },
     secret::Secrets,
 };
+use http::Method;
 use sha2::{Digest, Sha256};
 
 use super::{dedup, source::Source, text};
@@ -93,21 +94,22 @@ impl Gate {
         source.plan.verifier.challenge(&request, *verified.verified())
     }
 
-    /// The same of a GET; `None` where the provider of the source asks nothing this way.
-    pub(crate) fn challenge_of_get(
+    /// The same of a request without a body; `None` where the provider of the source asks nothing this way.
+    pub(crate) fn challenge_without_body(
         &self,
         adapter: &AdapterId,
         source: &SourceName,
+        method: &Method,
         url: &str,
     ) -> Option<Result<Reply, Refused>> {
         let plan = &self.source(adapter, source).ok()?.plan;
         let token = plan.verify_token_env.as_ref().and_then(|name| self.secrets.get(name));
-        Some(plan.verifier.challenge_of_get(url, token.as_ref())?.map_err(unauthorized))
+        Some(plan.verifier.challenge_without_body(method, url, token.as_ref())?.map_err(unauthorized))
     }
 
     /// What the provider of a source insists on being answered.
-    pub(crate) fn reply(&self, source: &SourceName) -> Option<Reply> {
-        self.sources.get(source)?.plan.verifier.reply()
+    pub(crate) fn reply(&self, source: &SourceName, body: &Bytes) -> Option<Reply> {
+        self.sources.get(source)?.plan.verifier.reply(body)
     }
 
     /// Shape and plugins: what comes out is an event that may be stored.

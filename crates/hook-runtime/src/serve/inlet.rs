@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hook_contract::plan::Plan;
 use hook_core::{
     BoxFuture,
@@ -17,6 +18,7 @@ use hook_core::{
     },
     secret::Secrets,
 };
+use http::Method;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -249,13 +251,19 @@ impl Inlet for Serve {
         Box::pin(self.take(event))
     }
 
-    fn challenge(&self, adapter: &AdapterId, source: &SourceName, url: &str) -> Option<Result<Reply, Rejection>> {
-        let answer = self.gate.challenge_of_get(adapter, source, url)?;
+    fn challenge(
+        &self,
+        adapter: &AdapterId,
+        source: &SourceName,
+        method: &Method,
+        url: &str,
+    ) -> Option<Result<Reply, Rejection>> {
+        let answer = self.gate.challenge_without_body(adapter, source, method, url)?;
         Some(answer.map_err(|refused| self.refuse(adapter, Some(source), refused)))
     }
 
-    fn reply(&self, source: &SourceName) -> Option<Reply> {
-        self.gate.reply(source)
+    fn reply(&self, source: &SourceName, body: &Bytes) -> Option<Reply> {
+        self.gate.reply(source, body)
     }
 
     fn refuse(&self, adapter: &AdapterId, source: Option<&SourceName>, refused: Refused) -> Rejection {

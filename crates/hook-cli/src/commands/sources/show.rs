@@ -47,6 +47,10 @@ fn rows(known: &Known, checks: Option<Checks>) -> Vec<[String; 2]> {
     row("checks", checks.scheme);
     row("in", checks.place.map(|place| place.to_string()).unwrap_or_default());
     row("over", checks.signed_content);
+    row(
+        "which needs",
+        checks.signed_headers.iter().map(|name| format!("header {name}")).collect::<Vec<_>>().join(", "),
+    );
     if let Some(time) = checks.time {
         row("signed time", format!("{}, within {} s of now", time.place, time.tolerance.as_secs()));
     }

@@ -1,6 +1,6 @@
 //! `hook sources test`: a request that was captured, judged rule by rule.
 
-use std::path::PathBuf;
+use std::{cmp::Ordering, path::PathBuf};
 
 use bytes::Bytes;
 use hook_core::{
@@ -60,6 +60,8 @@ struct Judged {
     passed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
 }
 
 /// Everything that there is to say.
@@ -143,7 +145,7 @@ fn judge(known: &Known, captured: &Captured) -> Judgement {
     let broken = match &payload {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some((Rule::BodyHasItsShape, error.to_string())),
-        Err(refusal) => Some((rule_of(*refusal), refusal.to_string())),
+        Err(refusal) => Some((rule_of(*refusal), cause(known, *refusal, headers))),
     };
     let mut judgement = Judgement {
         source: known.name.clone(),
@@ -184,6 +186,45 @@ fn rule_of(refusal: Refusal) -> Rule {
     }
 }
 
+/// Why, as exactly as it may be said.
+fn cause(known: &Known, refusal: Refusal, headers: &HeaderMap) -> String {
+    let signed = known.verifier.checks().map(|checks| checks.signed_headers).unwrap_or_default();
+    let is_once = |name: &str| headers.get_all(name).iter().count() == 1;
+    match signed.iter().find(|name| !is_once(name)) {
+        Some(name) if refusal == Refusal::MalformedSignature => {
+            format!("header {name} is signed too, and is not there, or not once")
+        }
+        _ => refusal.to_string(),
+    }
+}
+
+/// What to do about it.
+fn help(rule: Rule, known: &Known) -> String {
+    let show = format!("`hook sources show {}`", known.name);
+    let signs_address = known.verifier.checks().is_some_and(|checks| checks.signed_content.contains("{url}"));
+    match rule {
+        Rule::SecretIsSet => {
+            format!("set it in the environment or the env file; {show} says which of the provider's secrets it is")
+        }
+        Rule::ProofIsThere => "give every header of the request with --header, and its path with --url; a provider that was given no \
+                               secret sends no proof"
+            .to_owned(),
+        Rule::ProofIsWellFormed => {
+            format!("give what the request has, each once and whole; {show} says how it is written and what else is signed")
+        }
+        Rule::TimeIsThere => "give it as the request has it, once: its digits, and nothing around them".to_owned(),
+        Rule::SecretIsUsable => format!("copy the secret again, whole; {show} says how it is written"),
+        Rule::ProofMatches if signs_address => "the secret of another app; a body that was rewritten on its way (keep its bytes); or another \
+                                                address than the provider has: give --url and the header Host, or set `public_url`"
+            .to_owned(),
+        Rule::ProofMatches => {
+            "the secret of another app, or a body that was rewritten on its way: keep its bytes, not the JSON".to_owned()
+        }
+        Rule::TimeIsFresh => "judge an old request with --at TIME; where new ones fail, set this machine's clock, or raise `tolerance`".to_owned(),
+        Rule::BodyHasItsShape => format!("{show} says which bodies are taken"),
+    }
+}
+
 /// The rules of a source up to the one that is broken, and those after it that nobody has looked at.
 fn judged(known: &Known, broken: Option<(Rule, String)>) -> Vec<Judged> {
     let rules = rules(known);
@@ -193,10 +234,12 @@ fn judged(known: &Known, broken: Option<(Rule, String)>) -> Vec<Judged> {
     rules
         .into_iter()
         .enumerate()
-        .map(|(at, (_, rule))| match at.cmp(&place) {
-            std::cmp::Ordering::Less => Judged { rule, passed: Some(true), because: None },
-            std::cmp::Ordering::Equal => Judged { rule, passed: Some(false), because: because.take() },
-            std::cmp::Ordering::Greater => Judged { rule, passed: None, because: None },
+        .map(|(at, (of, rule))| match at.cmp(&place) {
+            Ordering::Less => Judged { rule, passed: Some(true), because: None, help: None },
+            Ordering::Equal => {
+                Judged { rule, passed: Some(false), because: because.take(), help: Some(help(of, known)) }
+            }
+            Ordering::Greater => Judged { rule, passed: None, because: None, help: None },
         })
         .collect()
 }
@@ -246,6 +289,9 @@ fn show(context: &Context, judgement: &Judgement) -> Result<(), Exit> {
         };
         let because = judged.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
         context.output.line(&format!("{mark}{}{because}", judged.rule))?;
+        if let Some(help) = &judged.help {
+            context.output.line(&format!("            help: {help}"))?;
+        }
     }
     let signed = judgement.delivery_id_is_signed.map(|is_signed| if is_signed { " (signed)" } else { " (not signed)" });
     let rows: Vec<[String; 2]> = [

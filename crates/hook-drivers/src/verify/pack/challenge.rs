@@ -7,13 +7,10 @@ use hook_core::{
     secret::Secret,
 };
 use hook_http::server::token;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
-use super::{
-    format::{self, Method},
-    selector::Step,
-};
+use super::{format, selector::Step};
 use crate::verify::{
     address,
     signature::{Algorithm, SecretEncoding},
@@ -77,7 +74,15 @@ impl Challenge {
     }
 
     pub(super) fn is_posted(&self) -> bool {
-        self.format.method == Method::Post
+        self.method() == Method::POST
+    }
+
+    fn method(&self) -> Method {
+        match self.format.method {
+            format::Method::Post => Method::POST,
+            format::Method::Get => Method::GET,
+            format::Method::Head => Method::HEAD,
+        }
     }
 
     pub(super) fn needs_token(&self) -> bool {
@@ -90,11 +95,16 @@ impl Challenge {
         self.is_asked(&asked).then(|| self.reply(&asked)).flatten()
     }
 
-    /// The answer to a GET; `None` where it is not this challenge.
-    pub(super) fn answer_get(&self, url: &str, token: Option<&Secret>) -> Option<Result<Reply, Refusal>> {
+    /// The answer to a request without a body; `None` where it is not this challenge.
+    pub(super) fn answer_without_body(
+        &self,
+        method: &Method,
+        url: &str,
+        token: Option<&Secret>,
+    ) -> Option<Result<Reply, Refusal>> {
         let headers = HeaderMap::new();
         let asked = Asked { headers: &headers, payload: None, url, secret: None };
-        if self.is_posted() || !self.is_asked(&asked) {
+        if self.is_posted() || self.method() != *method || !self.is_asked(&asked) {
             return None;
         }
         let reply = self.reply(&asked)?;

@@ -34,8 +34,9 @@ pub struct Pack {
     /// Requests that want an answer, and are no events.
     #[serde(default)]
     pub challenge: Vec<Challenge>,
-    /// What the provider insists on being answered where an event was taken.
-    pub reply: Option<Reply>,
+    /// What the provider insists on being answered where an event was taken: the first whose conditions hold.
+    #[serde(default)]
+    pub reply: Vec<Reply>,
     /// A body to try things out with.
     pub sample: Sample,
 }
@@ -146,7 +147,7 @@ pub enum TimeFormat {
 }
 
 /// Where an event says what it is. Each is a list of templates with `{header:NAME}` and `{/pointer}`; the first of which every
-/// part is there counts.
+/// part is there counts. In a pointer, `*` is every element of an array: it is there where they all say the same.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
@@ -213,7 +214,7 @@ pub struct Challenge {
     /// What must not be there.
     #[serde(default)]
     pub absent: Vec<String>,
-    /// Of a GET: where the token stands that it has to show.
+    /// Without a body: where the token stands that it has to show.
     pub token: Option<String>,
     /// The status of the answer.
     #[serde(default = "ok")]
@@ -241,12 +242,17 @@ pub enum Method {
     Post,
     /// With its parameters in the URL.
     Get,
+    /// With nothing but a URL: only whether there is anything at it.
+    Head,
 }
 
 /// What a provider insists on being answered.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
+    /// The events that are answered so, by their values at JSON pointers; all of them where it is empty.
+    #[serde(default)]
+    pub when: BTreeMap<String, String>,
     /// The status: a success.
     #[serde(default = "ok")]
     pub status: u16,

@@ -10,12 +10,14 @@
 //! | `build` | a pack and its settings as a proof to check |
 //! | `selector` | where type, id and ordering key stand |
 //! | `challenge` | requests that want an answer and are no events |
+//! | `reply` | what a provider insists on being answered where an event was taken |
 //! | `shape` | bodies that are no JSON object |
 //! | `sample` | a body to try things out with |
 
 mod build;
 mod challenge;
 pub mod format;
+mod reply;
 mod sample;
 mod selector;
 mod shape;
@@ -35,7 +37,7 @@ use hook_core::{
     },
     secret::Secret,
 };
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -213,21 +215,21 @@ impl SourceVerifier for PackVerifier {
         asked.find_map(|challenge| challenge.answer_post(request.headers, &payload, secret))
     }
 
-    fn challenge_of_get(&self, url: &str, token: Option<&Secret>) -> Option<Result<Reply, Refusal>> {
-        self.challenges.iter().find_map(|challenge| challenge.answer_get(url, token))
+    fn challenge_without_body(
+        &self,
+        method: &Method,
+        url: &str,
+        token: Option<&Secret>,
+    ) -> Option<Result<Reply, Refusal>> {
+        self.challenges.iter().find_map(|challenge| challenge.answer_without_body(method, url, token))
     }
 
     fn needs_challenge_token(&self) -> bool {
         self.challenges.iter().any(Challenge::needs_token)
     }
 
-    fn reply(&self) -> Option<Reply> {
-        let reply = self.pack.reply.as_ref()?;
-        Some(Reply {
-            status: reply.status,
-            content_type: reply.content_type.clone(),
-            body: Bytes::from_static(reply.body.as_bytes()),
-        })
+    fn reply(&self, body: &Bytes) -> Option<Reply> {
+        reply::to(self.pack, body)
     }
 
     fn sign(&self, request: &SigningRequest<'_>) -> Option<Signed> {

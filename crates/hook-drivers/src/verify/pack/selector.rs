@@ -2,6 +2,7 @@
 
 use hook_core::payload::Payload;
 use http::{HeaderMap, HeaderName};
+use serde_json::Value;
 
 use crate::verify::{
     header,
@@ -20,7 +21,7 @@ pub(super) enum Step {
     Text(&'static str),
     /// The value of a header.
     Header(HeaderName),
-    /// The string, number or boolean at a JSON pointer.
+    /// The string, number or boolean at a JSON pointer; with `*`, that of every element, where they all say the same.
     Pointer(&'static str),
 }
 
@@ -88,8 +89,68 @@ impl Step {
         let value = match self {
             Self::Text(text) => return Some((*text).to_owned()),
             Self::Header(name) => header::described(headers, name),
-            Self::Pointer(pointer) => payload.scalar(pointer),
+            Self::Pointer(pointer) => match pointer.split_once("/*") {
+                None => payload.scalar(pointer),
+                Some((array, within)) => shared(payload, array, within),
+            },
         };
         value.filter(|value| !value.is_empty())
+    }
+}
+
+/// What every element of an array says within itself, where that is the same of all: a batch has a type only where all of it has.
+fn shared(payload: &Payload, array: &str, within: &str) -> Option<String> {
+    let array: Value = serde_json::from_str(payload.pointer(array)?.get()).ok()?;
+    shared_within(&array, within)
+}
+
+fn shared_within(array: &Value, within: &str) -> Option<String> {
+    let said = |element: &Value| match within.split_once("/*") {
+        Some((inner, rest)) => shared_within(element.pointer(inner)?, rest),
+        None => match element.pointer(within)? {
+            Value::String(text) => Some(text.clone()),
+            scalar @ (Value::Number(_) | Value::Bool(_)) => Some(scalar.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        },
+    };
+    let (first, rest) = array.as_array()?.split_first()?;
+    let first = said(first)?;
+    rest.iter().all(|element| said(element).as_ref() == Some(&first)).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(pointer: &'static str, json: &str) -> Option<String> {
+        let payload = Payload::parse(json.to_owned().into()).unwrap();
+        Step::parse(pointer).unwrap().select(&HeaderMap::new(), &payload)
+    }
+
+    #[test]
+    fn what_every_element_says_counts_only_where_all_say_the_same() {
+        let check = |json: &str, expected: Option<&str>| {
+            assert_eq!(select("/items/*/event", json).as_deref(), expected, "{json}");
+        };
+        check(r#"{"items":[{"event":"open"}]}"#, Some("open"));
+        check(r#"{"items":[{"event":"open"},{"event":"open","x":1}]}"#, Some("open"));
+        check(r#"{"items":[{"event":7},{"event":7}]}"#, Some("7"));
+        check(r#"{"items":[{"event":"open"},{"event":"bounce"}]}"#, None);
+        check(r#"{"items":[{"event":"open"},{}]}"#, None);
+        check(r#"{"items":[{"event":"open"},7]}"#, None);
+        check(r#"{"items":[{"event":{}}]}"#, None);
+        check(r#"{"items":[]}"#, None);
+        check(r#"{"items":{"event":"open"}}"#, None);
+        check("{}", None);
+    }
+
+    #[test]
+    fn arrays_in_arrays_are_read_alike() {
+        let check = |json: &str, expected: Option<&str>| {
+            assert_eq!(select("/entry/*/changes/*/field", json).as_deref(), expected, "{json}");
+        };
+        check(r#"{"entry":[{"changes":[{"field":"a"}]},{"changes":[{"field":"a"},{"field":"a"}]}]}"#, Some("a"));
+        check(r#"{"entry":[{"changes":[{"field":"a"}]},{"changes":[{"field":"b"}]}]}"#, None);
+        check(r#"{"entry":[{"changes":[{"field":"a"}]},{"messaging":[]}]}"#, None);
     }
 }

@@ -3,6 +3,7 @@
 use hook_core::{
     Timestamp,
     catalog::{BuildError, Fault},
+    ports::verifier::SampleRequest,
     secret::Secret,
 };
 use http::HeaderMap;
@@ -86,7 +87,7 @@ fn all_faults_are_found_at_once() {
 }
 
 #[test]
-fn a_missing_signature_says_where_the_name_of_its_header_stands() {
+fn a_missing_signature_names_its_header() {
     let verifier = built("hmac", json!({ "header": "X-Signature" }));
     let secrets = vec![(0, Secret::new("secret"))];
     let request = Request {
@@ -97,5 +98,20 @@ fn a_missing_signature_says_where_the_name_of_its_header_stands() {
         now: Timestamp::UNIX_EPOCH,
     };
     let refusal = request.verify(&*verifier).unwrap_err();
-    assert_eq!(refusal.to_string(), "the signature is missing: expected header that the source's `header` names");
+    assert_eq!(refusal.to_string(), "the signature is missing: expected header X-Signature");
+}
+
+#[test]
+fn a_sample_says_when_it_was_sent_where_its_body_has_to() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let sample = |timestamp: &str| {
+        let verifier = built("hmac", json!({ "header": "X-Signature", "timestamp": timestamp }));
+        let sample = verifier.sample(&SampleRequest { event_type: "invoice.paid", id: "d-1", now });
+        sample.map(|sample| serde_json::from_slice::<Value>(&sample.body).unwrap())
+    };
+    let expected = json!({ "type": "invoice.paid", "id": "d-1", "sent": 1_700_000_000 });
+    assert_eq!(sample("/sent"), Some(expected));
+    assert_eq!(sample("/meta/a~1b").unwrap()["meta"], json!({ "a/b": 1_700_000_000 }));
+    let verifier = built("hmac", json!({ "header": "X-Signature" }));
+    assert!(verifier.sample(&SampleRequest { event_type: "x", id: "d-1", now }).is_none());
 }

@@ -200,6 +200,23 @@ fn two_keys_of_a_pair_can_be_set_while_one_takes_the_place_of_the_other() {
         assert_eq!(request.verify(&*verifier), Err(Refusal::UnusableSecret), "{name}");
     }
 }
+
+#[test]
+fn discord_is_told_what_becomes_of_an_interaction() {
+    let verifier = built("discord", json!({}));
+    let check = |body: &'static str, status: u16, expected: &str| {
+        let reply = verifier.reply(&body.into()).unwrap();
+        assert_eq!((reply.status, &*reply.body), (status, expected.as_bytes()), "{body}");
+        assert_eq!(reply.content_type, if expected.is_empty() { "" } else { "application/json" }, "{body}");
+    };
+    check(r#"{"type":2,"data":{"name":"deploy"}}"#, 200, r#"{"type":5}"#);
+    check(r#"{"type":3}"#, 200, r#"{"type":6}"#);
+    check(r#"{"type":4}"#, 200, r#"{"type":8,"data":{"choices":[]}}"#);
+    check(r#"{"type":5}"#, 200, r#"{"type":5}"#);
+    check(r#"{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}"#, 204, "");
+    check("what nobody could read", 204, "");
+}
+
 #[test]
 fn a_pack_has_the_settings_that_have_an_effect_on_it() {
     let entries = crate::verify::entries();

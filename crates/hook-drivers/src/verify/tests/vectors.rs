@@ -25,12 +25,14 @@ struct File {
     gets: Vec<Get>,
 }
 
-/// A GET by which a provider asks whether an address is ours.
+/// A request without a body by which a provider asks whether an address is ours.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Get {
     name: String,
     source: String,
+    #[serde(default = "get")]
+    method: String,
     url: String,
     token: Option<String>,
     reply: Option<ExpectedReply>,
@@ -86,6 +88,10 @@ struct ExpectedClaim {
     delivery_id: Option<String>,
     delivery_id_is_signed: Option<bool>,
     ordering_key: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
 }
 
 fn yes() -> bool {
@@ -218,7 +224,11 @@ fn a_get_is_answered_where_it_knows_the_token() {
             count += 1;
             assert!(!get.source.is_empty());
             let token = get.token.as_ref().map(|token| Secret::new(token.as_str()));
-            let found = verifier.as_ref().unwrap().challenge_of_get(&get.url, token.as_ref());
+            let found = verifier.as_ref().unwrap().challenge_without_body(
+                &get.method.parse().unwrap(),
+                &get.url,
+                token.as_ref(),
+            );
             let (reply, refusal) = match found {
                 None => (None, None),
                 Some(Ok(reply)) => (Some(ExpectedReply::from(reply)), None),
