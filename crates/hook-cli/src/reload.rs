@@ -79,5 +79,6 @@ impl Reload {
 
 fn refuse(problem: &Problem) {
     let (code, help) = (problem.code.id, &problem.help);
-    warn!(code, problem = problem.message, help, "env files not read again: everything stays as it was");
+    let at = problem.place.as_ref().map(|place| format!("{}:{}", place.file, place.line));
+    warn!(code, at, problem = problem.message, help, "env files not read again: everything stays as it was");
 }

@@ -114,6 +114,8 @@ fn an_old_secret_gives_way_to_a_new_one_while_events_flow() {
             let said = hang_up(&pipeline);
             assert!(said.to_string().contains("everything stays as it was"), "{said}");
             assert!(text(&said, "/problem").contains(why), "{said}");
+            let line = wrong.lines().position(|line| line == "nonsense");
+            assert!(line.is_none_or(|at| text(&said, "/at").ends_with(&format!(".env:{}", at + 1))), "{said}");
         }
         assert_eq!((github(&pipeline, OLD, "d-6").0, github(&pipeline, NEW, "d-7").0), (202, 202));
 
