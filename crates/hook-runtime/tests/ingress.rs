@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod support;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -12,15 +14,14 @@ use std::{
 
 use bytes::Bytes;
 use hook_contract::plan::{
-    AdminPlan, App, Backbone, BackboneDriver, DedupBy, DedupPlan, IngressAdapter, LogPlan, Plan, Profile, Retention,
-    Role, ServePlan, ServeRoute, SmashPlan, SourcePlan, TargetTopic, ValidationMode, WhenPinned,
+    DedupBy, DedupPlan, IngressAdapter, Plan, Role, ServePlan, ServeRoute, SourcePlan, TargetTopic,
 };
 use hook_core::{
     BoxFuture, Timestamp,
     clock::SystemClock,
     envelope::{DeadLetter, Envelope, Layout, Trust},
     event::{RawEvent, RequestId, Stated},
-    names::{AdapterId, AppId, EventType, Glob, RouteId, SourceName, TopicName},
+    names::{AdapterId, EventType, Glob, RouteId, SourceName, TopicName},
     payload::Payload,
     ports::{
         ingress::{
@@ -124,7 +125,6 @@ fn source(name: &str, claim: Claim) -> (SourceName, SourcePlan) {
 }
 
 fn plan(adapters: Vec<IngressAdapter>, claim: Claim) -> Plan {
-    let retention = Retention { max_age: Duration::from_secs(86_400), max_bytes: None };
     let route = ServeRoute {
         id: RouteId::new("all").unwrap(),
         source_match: Glob::new("*"),
@@ -132,32 +132,9 @@ fn plan(adapters: Vec<IngressAdapter>, claim: Claim) -> Plan {
         target: TargetTopic("webhooks.core".into()),
     };
     Plan {
-        app: App {
-            id: AppId::new("app").unwrap(),
-            name: "App".into(),
-            version: semver::Version::new(1, 0, 0),
-            description: None,
-        },
-        profile: Profile { name: "default".into(), label: None, env: BTreeMap::new() },
-        mode: ValidationMode::Strict,
         sources: BTreeMap::from([source("orders", claim.clone()), source("anyone", claim)]),
         serve: ServePlan { adapters, routes: vec![route] },
-        relay: None,
-        smash: SmashPlan::default(),
-        backbone: Backbone { driver: BackboneDriver::Embedded, is_declared: false },
-        kafka_of_adapters: serde_json::Map::new(),
-        log: LogPlan {
-            segment_bytes: 1 << 20,
-            events: retention,
-            dead_letters: retention,
-            journal: retention,
-            max_pinned: None,
-            when_pinned: WhenPinned::Block,
-        },
-        admin: AdminPlan { bind: ([127, 0, 0, 1], 0).into(), token_env: None },
-        dead_letters: TopicName::new("webhooks.dlq").unwrap(),
-        journal: TopicName::new("hook.journal").unwrap(),
-        environment: Vec::new(),
+        ..support::plan()
     }
 }
 

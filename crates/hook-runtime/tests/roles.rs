@@ -2,22 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod support;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use hook_contract::plan::{
-    AdminPlan, App, Backbone, BackboneDriver, Destination, EgressAdapter, GiveUp, LogPlan, Plan, Profile, Retention,
-    RetryPlan, Role, ServePlan, SmashPlan, SmashRoute, Unrouted, ValidationMode, WhenPinned,
-};
+use hook_contract::plan::{Destination, EgressAdapter, GiveUp, Plan, RetryPlan, Role, SmashPlan, SmashRoute, Unrouted};
 use hook_core::{
     BoxFuture, Timestamp,
     clock::SystemClock,
     envelope::{DeadLetter, Envelope, EventHeader, Meta},
     event::EventId,
-    names::{AdapterId, AppId, CursorName, EventType, Glob, RouteId, SourceName, TopicName},
+    names::{AdapterId, CursorName, EventType, Glob, RouteId, SourceName, TopicName},
     outcome::{FailureClass, Outcome},
     payload::Payload,
     ports::{
@@ -121,7 +120,6 @@ impl Case {
 }
 
 fn plan(case: &Case) -> Plan {
-    let retention = Retention { max_age: Duration::from_secs(86_400), max_bytes: None };
     let adapter = AdapterId::new("out").unwrap();
     let retry = RetryPlan {
         max_retries: case.max_retries,
@@ -132,7 +130,7 @@ fn plan(case: &Case) -> Plan {
     let dead_letters = TopicName::new("webhooks.dlq").unwrap();
     let route = SmashRoute {
         id: RouteId::new("route").unwrap(),
-        topics: TopicFilter { include: vec![Glob::new("webhooks.*")], unless_literal: vec![dead_letters.clone()] },
+        topics: TopicFilter { include: vec![Glob::new("webhooks.*")], unless_literal: vec![dead_letters] },
         event_filters: Vec::new(),
         destinations: vec![Destination { adapter: adapter.clone(), required: case.required, from: None }],
     };
@@ -148,34 +146,8 @@ fn plan(case: &Case) -> Plan {
         max_ahead: 100,
         settings: serde_json::Value::Null,
     };
-    Plan {
-        app: App {
-            id: AppId::new("app").unwrap(),
-            name: "App".into(),
-            version: semver::Version::new(1, 0, 0),
-            description: None,
-        },
-        profile: Profile { name: "default".into(), label: None, env: BTreeMap::new() },
-        mode: ValidationMode::Strict,
-        sources: BTreeMap::new(),
-        serve: ServePlan::default(),
-        relay: None,
-        smash: SmashPlan { adapters: vec![adapter], routes: vec![route], unrouted: Unrouted::Count },
-        backbone: Backbone { driver: BackboneDriver::Embedded, is_declared: false },
-        kafka_of_adapters: serde_json::Map::new(),
-        log: LogPlan {
-            segment_bytes: 1 << 20,
-            events: retention,
-            dead_letters: retention,
-            journal: retention,
-            max_pinned: None,
-            when_pinned: WhenPinned::Block,
-        },
-        admin: AdminPlan { bind: ([127, 0, 0, 1], 0).into(), token_env: None },
-        dead_letters,
-        journal: TopicName::new("hook.journal").unwrap(),
-        environment: Vec::new(),
-    }
+    let smash = SmashPlan { adapters: vec![adapter], routes: vec![route], unrouted: Unrouted::Count };
+    Plan { smash, ..support::plan() }
 }
 
 /// A running `smash` on a log in memory.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod support;
+
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -9,17 +11,14 @@ use std::{
     time::Duration,
 };
 
-use hook_contract::plan::{
-    AdminPlan, App, Backbone, BackboneDriver, Destination, EventFilter, LogPlan, Plan, Profile, Retention, ServePlan,
-    SmashPlan, SmashRoute, Unrouted, ValidationMode, WhenPinned,
-};
+use hook_contract::plan::{Destination, EventFilter, Plan, SmashPlan, SmashRoute, Unrouted};
 use hook_core::{
     BoxFuture, Timestamp,
     clock::SystemClock,
     envelope::{DeadLetter, DeadLetterHeader, Envelope, EventHeader, Meta, UNROUTED},
     event::EventId,
     job::{JobEnd, JobKind, Selection, Tally, Target, UrlTarget},
-    names::{AdapterId, AppId, EventType, Glob, RouteId, SourceName, TopicName},
+    names::{AdapterId, EventType, Glob, RouteId, SourceName, TopicName},
     outcome::{FailureClass, Outcome},
     payload::Payload,
     ports::{
@@ -53,35 +52,7 @@ fn route(id: &str, filter: Option<&str>, adapters: &[&str]) -> SmashRoute {
 
 /// Everything goes to two destinations, alerts to a third one as well.
 fn plan(routes: Vec<SmashRoute>) -> Plan {
-    let retention = Retention { max_age: Duration::from_secs(86_400), max_bytes: None };
-    Plan {
-        app: App {
-            id: AppId::new("app").unwrap(),
-            name: "App".into(),
-            version: semver::Version::new(1, 0, 0),
-            description: None,
-        },
-        profile: Profile { name: "default".into(), label: None, env: BTreeMap::new() },
-        mode: ValidationMode::Strict,
-        sources: BTreeMap::new(),
-        serve: ServePlan::default(),
-        relay: None,
-        smash: SmashPlan { adapters: Vec::new(), routes, unrouted: Unrouted::Count },
-        backbone: Backbone { driver: BackboneDriver::Embedded, is_declared: false },
-        kafka_of_adapters: serde_json::Map::new(),
-        log: LogPlan {
-            segment_bytes: 1 << 20,
-            events: retention,
-            dead_letters: retention,
-            journal: retention,
-            max_pinned: None,
-            when_pinned: WhenPinned::Block,
-        },
-        admin: AdminPlan { bind: ([127, 0, 0, 1], 0).into(), token_env: None },
-        dead_letters: topic("webhooks.dlq"),
-        journal: topic("hook.journal"),
-        environment: Vec::new(),
-    }
+    Plan { smash: SmashPlan { adapters: Vec::new(), routes, unrouted: Unrouted::Count }, ..support::plan() }
 }
 
 struct Case {
