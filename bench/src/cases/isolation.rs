@@ -156,8 +156,15 @@ async fn send_one(
     let body = body.into_bytes();
     let url = format!("http://{address}/webhook/github").parse().map_err(|error| format!("{error}"))?;
     let at = Instant::now();
-    let webhook =
-        Webhook { url, verifier: &*verifier, event_name: "issues", delivery_id: &delivery_id, body, secret: &secret };
+    let webhook = Webhook {
+        url,
+        verifier: &*verifier,
+        event_name: "issues",
+        delivery_id: &delivery_id,
+        stated: Default::default(),
+        body,
+        secret: &secret,
+    };
     let answer = sender::send(&client, webhook).await?;
     match answer.status.as_u16() {
         202 => Ok((answer.text("event_id").to_owned(), at)),

@@ -62,6 +62,7 @@ impl Served {
             verifier: &*self.handle.plan().sources["github"].verifier,
             event_name: &sample.event_name,
             delivery_id,
+            stated: Default::default(),
             body: sample.body,
             secret: &Secret::new(SECRET),
         };

@@ -82,7 +82,7 @@ pub enum Part {
         /// What the driver would send; `None` where it does not tell.
         body: Option<Bytes>,
     },
-    /// A plugin would refuse it: a dead letter.
+    /// A plugin would refuse it, or the driver: a dead letter.
     Refused(String),
     /// A plugin would leave it out.
     Dropped(String),
@@ -174,8 +174,10 @@ fn part(adapter: &EgressAdapter, envelope: &Envelope, secrets: &Secrets) -> Part
         Err(Unfit::Dropped(reason)) => Part::Dropped(reason),
         Ok(prepared) => {
             let envelope = prepared.unwrap_or_else(|| envelope.clone());
-            let body = adapter.driver.render(&envelope, secrets);
-            Part::Delivered { envelope: Box::new(envelope), body }
+            match adapter.driver.render(&envelope, secrets) {
+                Ok(body) => Part::Delivered { envelope: Box::new(envelope), body },
+                Err(reason) => Part::Refused(reason),
+            }
         }
     }
 }

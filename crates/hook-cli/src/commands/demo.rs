@@ -269,7 +269,15 @@ impl Stage<'_> {
         secret: &Secret,
     ) -> Result<Answer, String> {
         let url = self.lab.url(source.name)?;
-        let webhook = Webhook { url, verifier, event_name, delivery_id, body: body.to_owned(), secret };
+        let webhook = Webhook {
+            url,
+            verifier,
+            event_name,
+            delivery_id,
+            stated: Default::default(),
+            body: body.to_owned(),
+            secret,
+        };
         sender::send(&self.client, webhook).await
     }
 

@@ -9,7 +9,9 @@ use hook_contract::plan::SourcePlan;
 use hook_core::{
     names::EnvName,
     secret::{Secret, SecretStore},
+    selector::Selector,
 };
+use http::{HeaderMap, HeaderValue};
 use reqwest::Client;
 
 use crate::{
@@ -50,6 +52,16 @@ impl Posting {
             None => secret(source, environment).map_err(|error| fail(context, &error)),
         }
     }
+}
+
+/// The headers from which the contract reads type and delivery id of a source: the provider's scheme need not have them.
+pub fn stated(source: &SourcePlan, event_type: &str, delivery_id: &str) -> HeaderMap {
+    let pairs = [(&source.event_type, event_type), (&source.delivery_id, delivery_id)];
+    let header = |(selector, value): (&Option<Selector>, &str)| match selector {
+        Some(Selector::Header(name)) if !value.is_empty() => Some((name.clone(), HeaderValue::from_str(value).ok()?)),
+        _ => None,
+    };
+    pairs.into_iter().filter_map(header).collect()
 }
 
 /// The first secret of the source that is set.

@@ -139,7 +139,7 @@ fn command(arguments: &Arguments) -> String {
     let Arguments { ids, since, until, topic, which, how, .. } = arguments;
     let time = |time: &Option<Since>| time.iter().map(|time| format!("{:.3}", time.0)).collect();
     flags::command(
-        "hook replay",
+        if which.all { "hook replay --all" } else { "hook replay" },
         &[
             ("", ids.iter().map(ToString::to_string).collect()),
             ("--since", time(since)),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::posting::{Posting, read_file, said};
+use super::posting::{Posting, read_file, said, stated};
 use crate::{
     context::Context,
     data_directory::{self, Flag},
@@ -94,6 +94,7 @@ async fn send(context: &Context, arguments: &Arguments, loaded: &Loaded) -> Resu
         verifier: &*source.verifier,
         event_name: &sample.event_name,
         delivery_id: &delivery_id,
+        stated: stated(source, &arguments.event, &delivery_id),
         body: sample.body,
         secret: &secret,
     };

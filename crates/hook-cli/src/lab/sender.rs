@@ -37,6 +37,8 @@ pub struct Webhook<'a> {
     pub event_name: &'a str,
     /// The provider's id for the delivery.
     pub delivery_id: &'a str,
+    /// Where the contract reads type and id from, beside what the provider's scheme has.
+    pub stated: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
     /// The secret that both sides know.
@@ -75,7 +77,7 @@ pub fn client(authority: Option<&Path>) -> Result<Client, String> {
 
 /// Signs and posts.
 pub async fn send(client: &Client, webhook: Webhook<'_>) -> Result<Answer, String> {
-    let Webhook { mut url, verifier, event_name, delivery_id, body, secret } = webhook;
+    let Webhook { mut url, verifier, event_name, delivery_id, stated, body, secret } = webhook;
     let address = Address {
         host: &url[Position::BeforeHost..Position::AfterPort],
         url: &url[Position::BeforePath..Position::AfterQuery],
@@ -89,7 +91,10 @@ pub async fn send(client: &Client, webhook: Webhook<'_>) -> Result<Answer, Strin
     if let Some((name, value)) = &signed.parameter {
         url.query_pairs_mut().append_pair(name, value);
     }
-    post(client, url, signed.headers, signed.body.unwrap_or(body)).await
+    // What is signed comes first.
+    let mut headers = stated;
+    headers.extend(signed.headers);
+    post(client, url, headers, signed.body.unwrap_or(body)).await
 }
 
 /// Posts a body as what it is: a form, or JSON.

@@ -144,6 +144,32 @@ fn what_came_before_counts_for_copies_cooldowns_and_rates() {
 }
 
 #[test]
+fn a_tool_is_shown_with_its_arguments_and_what_an_event_lacks_is_refused() {
+    let output = "driver = \"mcp_tool_output\"\ntool_name = \"note\"\ntransport_ref = \"notes\"\ntimeout_seconds = 5\n\
+                  [smash.egress_adapters.arguments]\ntitle = \"{{source}}: {{payload.title}}\"";
+    let source = "[sources.shop]\nverifier = \"hmac\"\nsecret_env = \"SHOP_SECRET\"\nheader = \"X-Signature\"\n\
+                  event_type = \"header:X-Topic\"\n[transports.notes]\ndriver = \"stdio_jsonrpc\"\ncommand = \"true\"";
+    let contract = HEAD
+        .replace("driver = \"file_output\"\npath = \"events.jsonl\"", output)
+        .replace("source_match = \"github\"", "source_match = \"shop\"");
+    let case = |name: &str, body: &str, expect: &str| {
+        format!(
+            "[[cases]]\nname = \"{name}\"\n[cases.event]\nsource = \"shop\"\ntype = \"sale\"\nbody = {{ action = \"opened\"{body} }}\n\
+             [cases.expect]\ntype = \"sale\"\n[cases.expect.at.\"out/file\"]\n{expect}\n"
+        )
+    };
+    let has = case("a title", ", title = \"Tea\"", "body = { title = \"shop: Tea\" }");
+    let lacks = case("no title", "", "refused = \"nothing at `payload.title`\"");
+    let place = Place::empty()
+        .file("contract.toml", &format!("{contract}\n{source}"))
+        .file("contract.test.toml", &format!("{has}{lacks}"));
+    let answer = place.hook("config test");
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let none = place.hook("config test --filter tea");
+    assert!(none.code == 1 && none.stderr.contains("has `tea` in its name"), "{none:?}");
+}
+
+#[test]
 fn every_example_meets_its_own_tests() {
     let mut count = 0;
     for app in std::fs::read_dir(apps()).unwrap() {

@@ -86,11 +86,11 @@ pub trait EgressDriver: Send + Sync + 'static {
     /// event as durably as it ever promises. The future may be dropped at any await; the attempt then counts as not made.
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Outcome>;
 
-    /// What `deliver` sends as its body for an event, without sending anything: pure, but for secrets that stand in it. `None`
-    /// where a driver has no body of its own to show.
-    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Option<Bytes> {
+    /// What `deliver` sends as its body for an event, without sending anything: pure, but for secrets that stand in it. Nothing
+    /// where a driver has no body of its own to show; an error where `deliver` would refuse the event for good before it is sent.
+    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Result<Option<Bytes>, String> {
         let _ = (envelope, secrets);
-        None
+        Ok(None)
     }
 
     /// Asks whether the destination could be delivered to now, without delivering anything.

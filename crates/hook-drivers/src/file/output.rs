@@ -80,8 +80,8 @@ impl EgressDriver for FileOutput {
         Box::pin(self.append(line))
     }
 
-    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
-        Some(envelope.to_json(Layout::OneLine).into())
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Result<Option<Bytes>, String> {
+        Ok(Some(envelope.to_json(Layout::OneLine).into()))
     }
 
     fn check<'a>(&'a self, _secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -142,8 +142,12 @@ impl EgressDriver for HttpOutput {
         })
     }
 
-    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
-        self.lay_out(envelope, None).ok().map(|(_, body)| body)
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Result<Option<Bytes>, String> {
+        match self.lay_out(envelope, None) {
+            Ok((_, body)) => Ok(Some(body)),
+            Err(Outcome::Failed(failure)) => Err(failure.error),
+            Err(Outcome::Delivered { .. }) => Ok(None),
+        }
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -81,8 +81,8 @@ impl EgressDriver for OpenClawOutput {
         })
     }
 
-    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Option<Bytes> {
-        Some(self.endpoint.render(envelope, &secrets.get(&self.token_env)?))
+    fn render(&self, envelope: &Envelope, secrets: &Secrets) -> Result<Option<Bytes>, String> {
+        Ok(secrets.get(&self.token_env).map(|token| self.endpoint.render(envelope, &token)))
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

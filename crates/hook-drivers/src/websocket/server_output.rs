@@ -181,8 +181,8 @@ impl EgressDriver for WebSocketServerOutput {
         })
     }
 
-    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
-        Some(envelope.to_json(Layout::Verbatim).into())
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Result<Option<Bytes>, String> {
+        Ok(Some(envelope.to_json(Layout::Verbatim).into()))
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

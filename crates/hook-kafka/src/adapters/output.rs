@@ -121,8 +121,8 @@ impl EgressDriver for KafkaOutput {
         })
     }
 
-    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
-        Some(Outgoing::of(envelope, self.key_mode, self.format).value.into())
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Result<Option<Bytes>, String> {
+        Ok(Some(Outgoing::of(envelope, self.key_mode, self.format).value.into()))
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

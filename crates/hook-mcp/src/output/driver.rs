@@ -81,10 +81,10 @@ impl EgressDriver for McpToolOutput {
         })
     }
 
-    /// The arguments of the call. An event that lacks what they name has no body.
-    fn render(&self, envelope: &Envelope, _: &Secrets) -> Option<Bytes> {
-        let arguments = self.template.render(envelope).ok()?;
-        Some(Bytes::copy_from_slice(arguments.get().as_bytes()))
+    /// The arguments of the call.
+    fn render(&self, envelope: &Envelope, _: &Secrets) -> Result<Option<Bytes>, String> {
+        let arguments = self.template.render(envelope).map_err(|missing| missing.to_string())?;
+        Ok(Some(Bytes::copy_from_slice(arguments.get().as_bytes())))
     }
 
     fn check<'a>(&'a self, secrets: &'a Secrets) -> BoxFuture<'a, Result<(), CheckError>> {

@@ -82,9 +82,10 @@ async fn redrive(context: &Context, flag: &Flag, arguments: &Arguments) -> Resul
 fn command(arguments: &Arguments) -> String {
     let Arguments { ids, classes, error, destination, older_than, newer_than, again, which, how } = arguments;
     let age = |age: &Option<Age>| age.iter().map(|age| age.text.clone()).collect();
-    let words = if *again { "hook dlq redrive --again" } else { "hook dlq redrive" };
+    let words = [("hook dlq redrive", true), (" --again", *again), (" --all", which.all)];
+    let words: String = words.iter().filter(|(_, is_said)| *is_said).map(|(word, _)| *word).collect();
     flags::command(
-        words,
+        &words,
         &[
             ("", ids.iter().map(ToString::to_string).collect()),
             ("--error-class", classes.iter().map(|class| class.as_str().to_owned()).collect()),

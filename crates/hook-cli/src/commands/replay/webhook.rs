@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    commands::posting::{Posting, read_file, said},
+    commands::posting::{Posting, read_file, said, stated},
     context::Context,
     exit::Exit,
     lab::{
@@ -195,6 +195,7 @@ async fn post(
         verifier: &*source.verifier,
         event_name: &event_name,
         delivery_id: &delivery_id,
+        stated: stated(source, event_type, &delivery_id),
         body: item.body.to_vec(),
         secret: key,
     };

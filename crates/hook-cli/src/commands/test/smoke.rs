@@ -175,6 +175,7 @@ async fn send(context: &Context, lab: &Lab) -> Result<String, String> {
         verifier: &**verifier,
         event_name: &sample.event_name,
         delivery_id: &delivery_id,
+        stated: Default::default(),
         body: sample.body,
         secret: &secret,
     };

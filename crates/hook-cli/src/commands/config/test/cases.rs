@@ -64,6 +64,13 @@ pub struct Event {
     pub signature: Signature,
 }
 
+impl Event {
+    /// The sender's id of the delivery.
+    pub(super) fn delivery_id(&self) -> &str {
+        self.delivery_id.as_deref().unwrap_or("test-delivery")
+    }
+}
+
 /// How a request proves who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -20,11 +20,12 @@ use hook_core::{
     secret::{Secret, SecretStore, Secrets},
 };
 use hook_runtime::rehearsal::{Rehearsed, Stage, Trust};
-use http::{HeaderName, HeaderValue, header::HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    commands::posting::stated,
     context::Context,
     exit::Exit,
     globals::Globals,
@@ -95,6 +96,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> 
     let is_wanted = |case: &&Case| arguments.filter.as_ref().is_none_or(|filter| case.name.contains(filter.as_str()));
     let outcomes: Vec<Outcome<'_>> = tests.cases.iter().filter(is_wanted).map(|case| bench.run(case)).collect();
     show(context, &outcomes)?;
+    if outcomes.is_empty() {
+        let message = match &arguments.filter {
+            Some(filter) => format!("no case of {} has `{filter}` in its name", path.display()),
+            None => format!("{} has no cases", path.display()),
+        };
+        context.output.error(&message);
+    }
     // A filter that matches nothing, or a file without cases, has shown nothing.
     let is_shown = !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.is_ok);
     if is_shown { Ok(()) } else { Err(Exit::Failure) }
@@ -183,7 +191,12 @@ impl Bench<'_> {
             (Signature::Valid, Some(source)) => signed(source, event, (&url, &body), now)?,
             _ => Signed::default(),
         };
-        let (mut headers, body) = (signed.headers, signed.body.unwrap_or(body));
+        let mut headers = match source {
+            Some(source) => stated(source, event.r#type.as_deref().unwrap_or_default(), event.delivery_id()),
+            None => HeaderMap::new(),
+        };
+        headers.extend(signed.headers);
+        let body = signed.body.unwrap_or(body);
         headers.entry(HOST).or_insert(HeaderValue::from_static(HOST_NAME));
         if let Some((name, value)) = signed.parameter {
             url = format!("{url}?{name}={value}");
@@ -240,7 +253,7 @@ const HOST_NAME: &str = "localhost";
 fn signed(source: &SourcePlan, event: &Event, (url, body): (&str, &[u8]), now: Timestamp) -> Result<Signed, String> {
     let signing = SigningRequest {
         event_type: event.r#type.as_deref().unwrap_or("test"),
-        delivery_id: event.delivery_id.as_deref().unwrap_or("test-delivery"),
+        delivery_id: event.delivery_id(),
         address: Address { host: HOST_NAME, url },
         body,
         secret: &Secret::new(SECRET),
