@@ -2,10 +2,8 @@
 
 use memchr::{memchr, memchr3, memmem};
 
-use crate::lexicon;
+use crate::{lexicon, scan::SHORTEST_RUN};
 
-/// A run is decoded where it is at least so long.
-const SHORTEST_RUN: usize = 20;
 /// So many pairs of hex digits may be a text.
 const FEWEST_PAIRS: u32 = 8;
 /// Shorter bits spell no word.
@@ -24,7 +22,6 @@ pub(crate) enum Coding {
 
 /// Texts that a text holds in another coding.
 pub(crate) fn within(text: &str, has_rot13: bool, is_backwards: bool, hex_pairs: u32, out: &mut Vec<(String, Coding)>) {
-    runs(text, out);
     if hex_pairs >= FEWEST_PAIRS {
         out.extend(spaced_hex(text).map(|text| (text, Coding::Covert)));
     }
@@ -51,7 +48,7 @@ pub(crate) fn within(text: &str, has_rot13: bool, is_backwards: bool, hex_pairs:
 }
 
 /// Runs of base64 and hex. Every run covers a multiple of its shortest length, so that most of a text is not looked at.
-fn runs(text: &str, out: &mut Vec<(String, Coding)>) {
+pub(crate) fn runs(text: &str, out: &mut Vec<(String, Coding)>) {
     let bytes = text.as_bytes();
     let mut at = SHORTEST_RUN - 1;
     let mut done = 0;
@@ -245,6 +242,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         let mut out = Vec::new();
+        runs(text, &mut out);
         within(text, false, false, 0, &mut out);
         let found: Vec<&str> = out.iter().map(|(text, _)| text.as_str()).collect();
         assert_eq!(found, expected, "{text}");

@@ -100,6 +100,8 @@ struct Word {
     start: usize,
     latin: u32,
     foreign: u32,
+    /// Letters of another script that look like no Latin one: then the word is what it seems to be.
+    own: u32,
 }
 
 /// Characters without width that follow one another.
@@ -129,6 +131,13 @@ impl Folding<'_> {
         if text.is_empty() {
             return;
         }
+        if text == " " {
+            self.end_chain();
+            self.end_word();
+            self.out.push(' ');
+            self.word.start = self.out.len();
+            return;
+        }
         let starts_in_word = text.as_bytes()[0].is_ascii_alphanumeric();
         if self.chain.length > 0 && self.chain.is_after_letter && text.as_bytes()[0].is_ascii_alphabetic() {
             self.evidence.zero_width_in_words += 1;
@@ -148,7 +157,7 @@ impl Folding<'_> {
                 if self.open_directions != 0 && text.contains('\n') {
                     self.end_line();
                 }
-                self.word = Word { start: self.out.len(), latin: letters(&text[last + 1..]), foreign: 0 };
+                self.word = Word { start: self.out.len(), latin: letters(&text[last + 1..]), foreign: 0, own: 0 };
                 self.out.push_str(&text[last + 1..]);
                 return;
             }
@@ -157,6 +166,9 @@ impl Folding<'_> {
     }
 
     fn other(&mut self, char: char) {
+        if self.is_usual(char) {
+            return;
+        }
         match char {
             '\u{200b}'..='\u{200d}'
             | '\u{2060}'..='\u{2064}'
@@ -192,6 +204,32 @@ impl Folding<'_> {
                 self.out.push(' ');
             }
             _ => self.visible(char),
+        }
+    }
+
+    /// Cyrillic and Latin letters, without the questions that others need.
+    fn is_usual(&mut self, char: char) -> bool {
+        if self.chain.length > 0 || !self.chain.selectors.is_empty() || self.chain.flag_tags > 0 {
+            return false;
+        }
+        match char {
+            '\u{0410}'..='\u{044f}' => {
+                let lower = lower(char);
+                let is_alike = LIKE_LATIN >> (u32::from(lower) - 0x430) & 1 != 0;
+                self.word.foreign += u32::from(is_alike);
+                self.word.own += u32::from(!is_alike);
+                self.out.push(lower);
+                true
+            }
+            '\u{00c0}'..='\u{024f}' => match latin(char) {
+                Some(letters) => {
+                    self.word.latin += 1;
+                    self.out.push_str(letters);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
         }
     }
 
@@ -238,6 +276,7 @@ impl Folding<'_> {
             self.out.push(lower(char));
         } else if is_letter(char) {
             // Its script has other letters beside those that look Latin: the word is what it seems to be.
+            self.word.own += 1;
             self.out.push(lower(char));
         } else if matches!(char, '“' | '”' | '„' | '«' | '»' | '「' | '」' | '『' | '』' | '‟' | '‹' | '›')
         {
@@ -281,7 +320,7 @@ impl Folding<'_> {
     /// Where a word mixes scripts, its foreign letters are the Latin ones that they look like.
     fn end_word(&mut self) {
         let word = std::mem::take(&mut self.word);
-        if word.foreign > 0 && (word.latin > 0 || self.has_hidden_word(word.start)) {
+        if word.foreign > 0 && word.own == 0 && (word.latin > 0 || self.has_hidden_word(word.start)) {
             let plain = disguised(&self.out[word.start..]);
             if let Some(plain) = plain {
                 self.evidence.mixed_words += 1;
@@ -440,6 +479,19 @@ const STYLED: &[(char, &str)] = &[
     ('z', "ᴢᶻℤℨ"),
 ];
 
+/// Which small Cyrillic letters from `а` on look like Latin ones.
+const LIKE_LATIN: u32 = like_latin();
+
+const fn like_latin() -> u32 {
+    let alike = ['ь', 'а', 'в', 'с', 'е', 'н', 'к', 'м', 'п', 'о', 'р', 'г', 'я', 'т', 'ш', 'х', 'у'];
+    let (mut bits, mut at) = (0, 0);
+    while at < alike.len() {
+        bits |= 1 << (alike[at] as u32 - 0x430);
+        at += 1;
+    }
+    bits
+}
+
 /// The Latin letter that a small letter of another script looks like.
 fn looks_latin(char: char) -> Option<char> {
     Some(match char {
@@ -505,6 +557,14 @@ mod tests {
         let evidence = fold(text, &mut out);
         assert_eq!(out, expected, "{text}");
         evidence
+    }
+
+    #[test]
+    fn the_bits_of_look_alikes_are_those_of_the_letters() {
+        for char in 'а'..='я' {
+            let is_alike = LIKE_LATIN >> (u32::from(char) - 0x430) & 1 != 0;
+            assert_eq!(is_alike, looks_latin(char).is_some(), "{char}");
+        }
     }
 
     #[test]

@@ -175,12 +175,12 @@ impl Inspector {
             flags.set(Class::Obfuscated);
         }
         self.flags.extend(flags);
-        let (seen, pairs, spaced, joined) =
-            (scan.seen, scan.hex_pairs, std::mem::take(&mut scan.spaced), std::mem::take(&mut scan.joined));
+        let (seen, pairs, has_run) = (scan.seen, scan.hex_pairs, scan.has_run);
+        let (spaced, joined) = (std::mem::take(&mut scan.spaced), std::mem::take(&mut scan.joined));
         // The buffers of this pass serve those within it.
         self.scan = scan;
         self.unjoined(text, &spaced, &joined, depth);
-        self.decoded(text, seen, pairs, depth);
+        self.decoded(text, seen, pairs, has_run, depth);
     }
 
     fn words(&mut self, text: &str, scan: &Scan, is_decoded: bool) -> crate::rules::Findings {
@@ -224,11 +224,14 @@ impl Inspector {
         }
     }
 
-    fn decoded(&mut self, text: &str, seen: Mask, hex_pairs: u32, depth: u32) {
+    fn decoded(&mut self, text: &str, seen: Mask, hex_pairs: u32, has_run: bool, depth: u32) {
         if depth >= DEEPEST {
             return;
         }
         let mut texts = Vec::new();
+        if has_run {
+            encoded::runs(text, &mut texts);
+        }
         encoded::within(text, seen & ROT != 0, seen & BACKWARDS != 0, hex_pairs, &mut texts);
         self.work += text.len() as u64;
         for (decoded, coding) in texts {

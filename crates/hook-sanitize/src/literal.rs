@@ -16,6 +16,8 @@ use crate::{
 const LONGEST_TAG: usize = 512;
 /// The longest address that is looked into.
 const LONGEST_ADDRESS: usize = 2048;
+/// The longest address that is left open.
+const LONGEST_OPEN: usize = 160;
 /// The longest name within `<|…|>`.
 const LONGEST_NAME: usize = 40;
 
@@ -320,10 +322,9 @@ pub(crate) fn is_open_ended(text: &str, scan: &Scan) -> bool {
         byte.is_none_or(|byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'<' | b'[' | b'{' | b'\n' | b')'))
     };
     let is_address = |at: usize| {
-        let start = bytes[..at].iter().rposition(u8::is_ascii_whitespace).map_or(0, |place| place + 1);
-        at - start < LONGEST_NAME * 4
-            && memmem::find(&bytes[start..at], b"//").is_some()
-            && bytes[start..at].contains(&b'?')
+        let before = &bytes[at.saturating_sub(LONGEST_OPEN)..at];
+        let start = before.iter().rposition(u8::is_ascii_whitespace).map_or(0, |place| place + 1);
+        memmem::find(&before[start..], b"//").is_some() && before[start..].contains(&b'?')
     };
     let is_open = memchr::memchr_iter(b'=', bytes).take(64).any(|at| ends(bytes.get(at + 1)) && is_address(at));
     let score = 45

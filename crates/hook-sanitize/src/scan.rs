@@ -45,18 +45,24 @@ pub(crate) struct Scan {
     pub(crate) joined: Vec<Range<usize>>,
     /// How many words are two hex digits.
     pub(crate) hex_pairs: u32,
+    /// Whether letters, digits and what joins them go on for so long that they may be base64 or hex.
+    pub(crate) has_run: bool,
 }
 
 impl Scan {
     fn clear(&mut self) {
-        let Self { hits, seen, about, spaced, joined, hex_pairs } = self;
+        let Self { hits, seen, about, spaced, joined, hex_pairs, has_run } = self;
         hits.clear();
         spaced.clear();
         joined.clear();
-        (*seen, *about, *hex_pairs) = (0, 0, 0);
+        (*seen, *about, *hex_pairs, *has_run) = (0, 0, 0, false);
     }
 }
 
+/// What may be base64 or hex is so long.
+pub(crate) const SHORTEST_RUN: usize = 20;
+/// The end of a paragraph counts as so many words.
+const PARAGRAPH: u32 = 14;
 /// So many letters alone are a disguise and not a list.
 const FEWEST_SPACED: u32 = 7;
 /// So many hyphens may be a disguise.
@@ -129,6 +135,10 @@ pub(crate) fn scan(text: &str, lexicon: &Lexicon, out: &mut Scan) {
     let mut pass = Pass { text: text.as_bytes(), lexicon, out, state: State::start() };
     let mut at = 0;
     while at < pass.text.len() {
+        if pass.text[at] == b' ' {
+            at += 1;
+            continue;
+        }
         at = match CLASS[usize::from(pass.text[at])] {
             LETTER | DIGIT => pass.word(at),
             HIGH => pass.other_word(at, &text[at..]),
@@ -138,6 +148,30 @@ pub(crate) fn scan(text: &str, lexicon: &Lexicon, out: &mut Scan) {
     pass.end_spaced();
     let Scan { hits, seen, about, .. } = pass.out;
     *about = different_about(hits, *seen, text.as_bytes());
+}
+
+/// How many letters a text begins with, up to eight, and these in small letters as a number.
+#[inline]
+fn leading_letters(text: &[u8]) -> (usize, u64) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = 0x80 * EACH;
+    let bytes = match text.first_chunk::<8>() {
+        Some(bytes) => *bytes,
+        None => {
+            let mut bytes = [0; 8];
+            bytes[..text.len()].copy_from_slice(text);
+            bytes
+        }
+    };
+    let word = u64::from_le_bytes(bytes);
+    let small = word | (0x20 * EACH);
+    // A sum of seven bits carries into the eighth where a byte is `a` or more, and where it is more than `z`.
+    let low = small & !HIGH_BITS;
+    let (from_a, above_z) = (low + 0x1f * EACH, low + 0x05 * EACH);
+    let is_letter = from_a & !above_z & !word & HIGH_BITS;
+    let count = ((!is_letter & HIGH_BITS).trailing_zeros() / 8) as usize;
+    let mask = if count == 8 { u64::MAX } else { (1 << (8 * count)) - 1 };
+    (count, small & mask)
 }
 
 fn different_about(hits: &[Hit], seen: Mask, text: &[u8]) -> usize {
@@ -171,6 +205,8 @@ struct State {
     letters_alone: u32,
     first_alone: usize,
     last_alone: usize,
+    /// Where letters and digits began that only signs of base64 have interrupted.
+    run_start: usize,
 }
 
 impl State {
@@ -187,6 +223,7 @@ impl State {
             letters_alone: 0,
             first_alone: 0,
             last_alone: 0,
+            run_start: 0,
         }
     }
 
@@ -210,8 +247,14 @@ impl Pass<'_, '_> {
     #[inline]
     fn word(&mut self, start: usize) -> usize {
         let text = self.text;
-        let mut end = start;
-        let (mut letters, mut others) = (0usize, 0usize);
+        let (count, short) = leading_letters(&text[start..]);
+        let mut end = start + count;
+        if count == 8 {
+            while text.get(end).is_some_and(|byte| CLASS[usize::from(*byte)] == LETTER) {
+                end += 1;
+            }
+        }
+        let (mut letters, mut others) = (end - start, 0usize);
         while let Some(&byte) = text.get(end) {
             match CLASS[usize::from(byte)] {
                 LETTER => letters += 1,
@@ -226,13 +269,18 @@ impl Pass<'_, '_> {
         }
         self.state.place += 1;
         let length = end - start;
+        let is_joined = start > 0 && matches!(text[start - 1], b'+' | b'/' | b'-' | b'_');
+        self.state.run_start = if is_joined { self.state.run_start } else { start };
+        self.out.has_run |= end - self.state.run_start >= SHORTEST_RUN;
         self.out.hex_pairs += u32::from(length == 2 && others > 0);
         if length == 1 && letters == 1 {
             self.alone(start);
         } else if self.state.letters_alone > 0 {
             self.end_spaced();
         }
-        if letters >= others || (letters >= 2 && (5..=LONGEST_WORD).contains(&length)) {
+        if others == 0 && length <= 8 {
+            self.short(start, end, short);
+        } else if letters >= others || (letters >= 2 && (5..=LONGEST_WORD).contains(&length)) {
             let word = &text[start..end];
             let mut first = 0u64;
             for (at, byte) in word.iter().take(4).enumerate() {
@@ -255,6 +303,24 @@ impl Pass<'_, '_> {
         self.state.is_line_start = false;
         self.state.is_clause_start = false;
         end
+    }
+
+    /// A word of eight letters or fewer, in small letters as a number.
+    #[inline]
+    fn short(&mut self, start: usize, end: usize, word: u64) {
+        match self.lexicon.find_short(word) {
+            Some(meaning) => {
+                let mut style = self.state.style();
+                let is_capital = self.text[start].is_ascii_uppercase();
+                if is_capital && end - start > 1 && self.text[start..end].iter().all(|byte| !byte.is_ascii_lowercase())
+                {
+                    style |= CAPITALS;
+                }
+                self.hit(start, end, meaning, style);
+            }
+            None if end - start >= SHORTEST_JUMBLED => self.jumbled(start, end),
+            None => self.unknown(),
+        }
     }
 
     /// A word that no list has may be one of ours with its letters jumbled.
@@ -363,11 +429,10 @@ impl Pass<'_, '_> {
         if fold::is_unspaced(first) {
             return self.term(start, first);
         }
-        if !first.is_alphanumeric() {
+        if !is_cyrillic(first) && !first.is_alphanumeric() {
             return start + first.len_utf8();
         }
-        let is_part = |char: char| !char.is_ascii() && !fold::is_unspaced(char);
-        let length = rest.find(|char| !is_part(char)).unwrap_or(rest.len());
+        let length = length_of_word(rest);
         let word = &rest.as_bytes()[..length];
         self.state.place += 1;
         let style = self.state.style();
@@ -417,7 +482,7 @@ impl Pass<'_, '_> {
             b' ' => {}
             b'\n' => {
                 let is_blank_line = text.get(at + 1) == Some(&b'\n');
-                state.place += if is_blank_line { 6 } else { 1 };
+                state.place += if is_blank_line { PARAGRAPH } else { 1 };
                 state.is_line_start = true;
                 state.is_clause_start = true;
                 (state.in_quotes, state.in_ticks, state.in_single) = (false, false, false);
@@ -496,6 +561,28 @@ impl Pass<'_, '_> {
         }
         state.letters_alone = 0;
     }
+}
+
+fn is_cyrillic(char: char) -> bool {
+    matches!(char, '\u{0410}'..='\u{044f}')
+}
+
+/// How many bytes a text begins with that are of a word in another script, where words are set apart.
+fn length_of_word(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            0..0x80 => break,
+            // Scripts of two bytes set their words apart.
+            0x80..0xe0 => at += 2,
+            _ => match text[at..].chars().next() {
+                Some(char) if !fold::is_unspaced(char) => at += char.len_utf8(),
+                _ => break,
+            },
+        }
+    }
+    at
 }
 
 /// An Arabic word without `و ف ب ك ل` and the article before it.

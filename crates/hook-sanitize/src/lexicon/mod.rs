@@ -122,7 +122,31 @@ pub(crate) struct Meaning {
 struct Entry {
     text: Box<str>,
     is_stem: bool,
+    /// The last of its first bytes, and which of them it has: most entries differ there.
+    tail: u64,
+    mask: u64,
     meaning: Meaning,
+}
+
+/// Where the tail of a word begins.
+const TAIL: usize = 4;
+
+/// Eight bytes of a word, behind the first ones.
+#[inline]
+fn tail(word: &[u8]) -> u64 {
+    match word.get(TAIL..TAIL + 8) {
+        Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
+        None => word.iter().skip(TAIL).enumerate().fold(0, |tail, (at, byte)| tail | u64::from(*byte) << (8 * at)),
+    }
+}
+
+/// Which bits of a tail a word of so many bytes has.
+fn tail_mask(length: usize) -> u64 {
+    match length.saturating_sub(TAIL) {
+        0 => 0,
+        bytes @ 1..8 => (1 << (8 * bytes)) - 1,
+        _ => u64::MAX,
+    }
 }
 
 /// All lists together.
@@ -131,6 +155,11 @@ pub(crate) struct Lexicon {
     /// Open addressing: where the entries of a head begin, and how many there are.
     table: Box<[(u64, u32, u32)]>,
     entries: Vec<Entry>,
+    /// Where the entries of short words stand, by their letters as a number.
+    short: Sparse<u16>,
+    shorts: Filter,
+    /// The heads of stems.
+    stems: Filter,
     /// What phrases mean, by the ids of their words, sixteen bits each.
     phrases: Sparse<Mask>,
     /// The last two words of every phrase: most words that could end one do not.
@@ -138,6 +167,8 @@ pub(crate) struct Lexicon {
     /// Words whose letters may be jumbled, by what stays when they are.
     jumbled: Sparse<Meaning>,
     jumbles: Filter,
+    /// With which letters such words end, by those that they begin with: most words end otherwise.
+    jumbled_ends: [u32; 32],
 }
 
 /// Makes what is made at first use.
@@ -199,7 +230,9 @@ impl Lexicon {
         for (at, ((text, is_stem), (mask, ends_phrase))) in sorted.into_iter().enumerate() {
             let id = u16::try_from(at + 1).expect("the lists are short");
             let length = u8::try_from(text.len()).expect("words are short");
-            entries.push(Entry { text: text.into(), is_stem, meaning: Meaning { mask, id, ends_phrase, length } });
+            let (tail, mask_of_tail) = (tail(text.as_bytes()), tail_mask(text.len()));
+            let meaning = Meaning { mask, id, ends_phrase, length };
+            entries.push(Entry { text: text.into(), is_stem, tail, mask: mask_of_tail, meaning });
         }
         inherit(&mut entries);
         let mut phrases: HashMap<u64, Mask> = HashMap::new();
@@ -210,14 +243,22 @@ impl Lexicon {
         }
         let pairs = Filter::of(phrases.keys().map(|key| key & PAIR));
         let (filter, table) = index(&entries);
+        let short = short_words(&entries);
+        let shorts = Filter::of(short.keys().copied());
+        let stems = entries.iter().filter(|entry| entry.is_stem);
+        let stems = Filter::of(stems.map(|entry| head(entry.text.as_bytes())));
         let mut lexicon = Self {
             filter,
             table,
             entries,
+            short: Sparse::of(short),
+            shorts,
+            stems,
             phrases: Sparse::of(phrases),
             pairs,
             jumbled: Sparse::of(HashMap::new()),
             jumbles: Filter::of(JUMBLED.iter().map(|word| unordered(word.as_bytes()))),
+            jumbled_ends: jumbled_ends(),
         };
         let meaning = |word: &&str| lexicon.find(word.as_bytes()).expect("the word is in a list");
         lexicon.jumbled = Sparse::of(JUMBLED.iter().map(|word| (unordered(word.as_bytes()), meaning(word))).collect());
@@ -235,13 +276,33 @@ impl Lexicon {
         self.find_with(word, false)
     }
 
+    /// The meaning of a word of eight small letters or fewer, which a number holds.
+    #[inline]
+    pub(crate) fn find_short(&self, word: u64) -> Option<Meaning> {
+        if self.shorts.may_have(word)
+            && let Some(at) = self.short.get(word)
+        {
+            return Some(self.entries[usize::from(at)].meaning);
+        }
+        if word >> 24 == 0 || !self.stems.may_have(word & 0xffff_ffff) {
+            return None;
+        }
+        let length = 8 - word.leading_zeros() as usize / 8;
+        self.find(&word.to_le_bytes()[..length])
+    }
+
     /// The longest term that the text begins with, whatever follows.
     pub(crate) fn find_prefix(&self, text: &[u8]) -> Option<Meaning> {
         self.find_with(text, true)
     }
 
     /// The meaning of a word whose inner letters stand in another order.
+    #[inline]
     pub(crate) fn find_jumbled(&self, word: &[u8]) -> Option<Meaning> {
+        let (first, last) = (word.first()?, word.last()?);
+        if self.jumbled_ends[usize::from(first & 31)] >> (last & 31) & 1 == 0 {
+            return None;
+        }
         let key = unordered(word);
         self.jumbles.may_have(key).then(|| self.jumbled.get(key)).flatten()
     }
@@ -250,9 +311,15 @@ impl Lexicon {
         let head = head(word);
         let (start, count) = self.bucket(head)?;
         let entries = &self.entries[start..start + count];
-        let fits = |entry: &&Entry| match entry.is_stem || is_open {
-            true => word.starts_with(entry.text.as_bytes()),
-            false => word == entry.text.as_bytes(),
+        let tail = tail(word);
+        let fits = |entry: &&Entry| {
+            if tail & entry.mask != entry.tail {
+                return false;
+            }
+            match entry.is_stem || is_open {
+                true => word.starts_with(entry.text.as_bytes()),
+                false => word == entry.text.as_bytes(),
+            }
         };
         entries.iter().find(fits).map(|entry| entry.meaning)
     }
@@ -367,6 +434,33 @@ fn keys(entries: &[Entry], words: &[(String, bool)]) -> Vec<u64> {
         keys = keys.iter().flat_map(|key| ids.iter().map(move |id| key << 16 | id)).collect();
     }
     keys
+}
+
+/// The entries of words that a number holds. A word that is both whole and a stem is found as whole.
+fn short_words(entries: &[Entry]) -> HashMap<u64, u16> {
+    let mut short = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let bytes = entry.text.as_bytes();
+        if bytes.len() <= 8 && bytes.iter().all(u8::is_ascii_lowercase) {
+            let key = bytes.iter().rev().fold(0, |key, byte| key << 8 | u64::from(*byte));
+            let at = u16::try_from(at).expect("the lists are short");
+            if !entry.is_stem {
+                short.insert(key, at);
+            } else {
+                short.entry(key).or_insert(at);
+            }
+        }
+    }
+    short
+}
+
+fn jumbled_ends() -> [u32; 32] {
+    let mut ends = [0; 32];
+    for word in JUMBLED {
+        let bytes = word.as_bytes();
+        ends[usize::from(bytes[0] & 31)] |= 1 << (bytes[bytes.len() - 1] & 31);
+    }
+    ends
 }
 
 /// What stays of a word in small letters when the letters between its first and last are jumbled.

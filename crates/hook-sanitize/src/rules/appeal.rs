@@ -10,7 +10,7 @@ use crate::{
 /// What is wanted is looked for so many words behind.
 const REACH: u32 = 36;
 /// Who is spoken to says so much at most.
-const STRONGEST: i32 = 65;
+const STRONGEST: i32 = 60;
 /// So few words may stand between the beginning of a clause and whom it is for.
 const LONGEST_LEAD: u32 = 4;
 /// So far back the beginning of a clause is looked for.
@@ -47,7 +47,7 @@ impl Text<'_> {
     }
 
     /// How surely a machine that is named is the one that is spoken to; 0 where it is only spoken of.
-    fn turned_to(&mut self, at: usize) -> i32 {
+    pub(super) fn turned_to(&mut self, at: usize) -> i32 {
         let hit = *self.hit(at);
         let word = &self.text.as_bytes()[hit.start as usize..hit.end as usize];
         // In small letters, AI and KI are words of Romance languages and of Turkish.
@@ -58,7 +58,7 @@ impl Text<'_> {
         let behind = self.behind(at, 4);
         let is_reading = behind & READING != 0;
         let is_named = has_notice || is_turn;
-        let is_told = !is_named && self.behind(at, if is_machine || is_reading { 6 } else { 3 }) & MUST != 0;
+        let is_told = !is_named && self.behind(at, if is_machine || is_reading { 5 } else { 3 }) & MUST != 0;
         if !(is_named || is_reading || is_told) {
             return 0;
         }
@@ -67,9 +67,9 @@ impl Text<'_> {
             && hit.style & (LINE_START | CAPITALS) == LINE_START
             && word.first().is_some_and(u8::is_ascii_lowercase)
             && self.text.as_bytes().get(hit.end as usize) == Some(&b':');
-        let turn = if is_scope { 0 } else { 25 };
+        let turn = if is_scope { 0 } else { 25 + i32::from(is_machine) * 5 };
         let strength = points(hit.mask, AGENT, 5)
-            + i32::from(is_machine) * 15
+            + i32::from(is_machine) * 20
             + i32::from(has_notice) * 25
             + i32::from(is_turn) * turn
             + i32::from(is_reading) * 30
@@ -132,7 +132,7 @@ impl Text<'_> {
     /// The same within some words.
     pub(super) fn asked_in(&mut self, first: usize, end: usize) -> Mask {
         const VERBS: Mask =
-            DEED | ORDER | DESTROY | SEND | REVEAL | RUN | SAY | RESPOND | APPEND | FOLLOW | IGNORE | WEAKEN;
+            DEED | ORDER | DESTROY | SEND | REVEAL | RUN | SAY | RESPOND | APPEND | FOLLOW | IGNORE | WEAKEN | REQUEST;
         let (mut mask, mut denied) = (0, 0);
         for hit in &self.scan.hits[first..end] {
             self.steps += 1;
@@ -152,7 +152,7 @@ pub(super) fn wants(asked: Mask) -> i32 {
     let has_data = asked & (SECRET | KEYS | RECORDS | CHAT | URL) != 0;
     points(asked, CONCEAL | QUIETLY, 35)
         + points(asked, UNCHECKED, 30)
-        + if asked & DEED != 0 { 25 } else { points(asked, ORDER, 5) }
+        + if asked & DEED != 0 { 25 } else { points(asked, ORDER, 15) }
         + points(asked, IGNORE, if is_told_off { 35 } else { 20 })
         + points(asked, SEND, if has_data { 30 } else { 15 })
         + points(asked, SECRET | KEYS, 15)

@@ -11,6 +11,7 @@ mod override_;
 mod prompt;
 mod role;
 mod secrets;
+mod sum;
 mod tools;
 
 use std::ops::Range;
@@ -153,12 +154,16 @@ impl<'t> Text<'t> {
             self.orders(at, mask);
         }
         self.unseen();
+        if self.findings.flags.is_empty() {
+            self.sum();
+        }
         (self.findings, self.steps)
     }
 
     /// What nobody sees, and what had to be decoded, is not written for people: who is meant need not be said.
     fn unseen(&mut self) {
-        let hits = &self.scan.hits;
+        let scan = self.scan;
+        let hits = &scan.hits;
         let all = 0..self.text.len();
         let places = if self.is_decoded { std::slice::from_ref(&all) } else { self.hidden };
         for place in places {
@@ -169,10 +174,16 @@ impl<'t> Text<'t> {
                 continue;
             }
             let asked = self.asked_in(first, first + count);
+            let machines = hits[first..first + count].iter().position(|hit| hit.mask & (AGENT | MACHINE | BOT) != 0);
+            let is_meant = machines.is_some_and(|place| self.turned_to(first + place) > 0);
             let score = 35
                 + appeal::wants(asked)
-                + points(asked, AGENT | MACHINE | BOT, 25)
+                + if is_meant { 40 } else { points(asked, AGENT | MACHINE | BOT, 25) }
                 + points(asked, COND | ADDRESS | BECOME | ACT, 25);
+            // Comments of programs and previews of mails tell people things, too.
+            const MEANT: Mask =
+                AGENT | MACHINE | BOT | COND | ADDRESS | CONCEAL | QUIETLY | UNCHECKED | IGNORE | SYSP | KEYS;
+            let score = if self.is_decoded || asked & MEANT != 0 { score } else { score.min(ENOUGH - 5) };
             let about = [100, 85, 55, 40][self.scan.about.min(3)];
             self.find(first, appeal::class_of(asked), score, about);
         }

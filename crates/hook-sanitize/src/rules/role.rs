@@ -118,7 +118,7 @@ impl Text<'_> {
         if !label.is_some_and(|label| label.split_whitespace().count() <= 4 && label.len() <= 40) {
             return;
         }
-        let behind = self.behind(at, 18);
+        let behind = self.asked(at, 18);
         let whom = YOU | YOUR | AGENT;
         let what = IGNORE
             | WEAKEN
@@ -142,8 +142,11 @@ impl Text<'_> {
         }
         let is_marked = mark.is_some_and(|mark| matches!(mark, b'[' | b'<' | b'#' | b'*' | b'{' | b'=' | b'-'))
             || hit.style & CAPITALS != 0;
-        let is_user = self.text[start..hit.end as usize].eq_ignore_ascii_case("user");
-        if is_user && !is_marked && !rest.starts_with(':') {
+        // These speak in every transcript, and have no say.
+        let is_user = ["user", "assistant", "ai"]
+            .iter()
+            .any(|name| self.text[start..hit.end as usize].eq_ignore_ascii_case(name));
+        if is_user && !is_marked {
             return;
         }
         let score = 30

@@ -8,7 +8,7 @@ impl Text<'_> {
     pub(super) fn secret_request(&mut self, at: usize) {
         let (before, behind) = self.around(at, 10, 8);
         let near = before | behind;
-        if near & (SEND | REVEAL | REQUEST) == 0 {
+        if self.asked(at.saturating_sub(12), 34) & (SEND | REVEAL | REQUEST) == 0 {
             return;
         }
         let (wide_before, wide_behind) = self.around(at, 26, 20);
@@ -90,7 +90,9 @@ impl Text<'_> {
         let is_told = hit.style & CLAUSE_START != 0 || before & (MUST | YOU) != 0;
         let is_turned = near & (AGENT | MACHINE | BOT | COND | ADDRESS | CONCEAL | UNCHECKED | URL) != 0;
         let is_sink = behind & SINK != 0 && (near & KEYS != 0 || behind & (SECRET | RECORDS) != 0 && is_turned);
-        let is_away = behind & (URL | SUSPECT) != 0 && behind & (KEYS | RECORDS) != 0;
+        let is_meant_for =
+            near & (ANSWER | SINK | AGENT | MACHINE | BOT | YOU | YOUR | MUST | COND | ADDRESS | CONCEAL) != 0;
+        let is_away = is_meant_for && behind & (URL | SUSPECT) != 0 && behind & (KEYS | RECORDS) != 0;
         if hit.mask & SEND == 0 && !(is_told && is_sink) && !is_away {
             return;
         }

@@ -37,7 +37,7 @@ impl Text<'_> {
             + i32::from(is_written) * 30;
         let is_meant = near & (COND | ADDRESS | CONCEAL | SUSPECT) != 0
             || (near & UNCHECKED != 0 && behind & (DEED | MONEY) != 0)
-            || (is_command && (is_written || near & (AGENT | MACHINE | BOT | YOUR) != 0) && behind & WANTED != 0)
+            || (is_command && (is_written || near & (AGENT | MACHINE | BOT) != 0) && behind & WANTED != 0)
             || (before & IGNORE != 0 && near & INSTR != 0)
             || (near & AGENT != 0 && is_command && behind & (KEYS | DESTROY | FETCH) != 0 && near & YOUR != 0)
             || (behind & TOOL != 0 && behind & KEYS != 0 && behind & SEND != 0 && is_command);
