@@ -4,11 +4,12 @@ use std::{fmt::Write as _, sync::Arc};
 
 use crate::{
     budget::{Budget, Spent},
-    number::Number,
+    number::{MAX_LENGTH, Number},
     value::{Members, Value},
 };
 
 /// Reads text that is known to be valid JSON and not nested deeply, such as a part of a payload. Of equal keys the last wins.
+/// A number that is longer than [`MAX_LENGTH`] is more than is looked at.
 pub(crate) fn read(text: &str, budget: &Budget) -> Result<Value, Spent> {
     budget.spend_bytes(text.len())?;
     Reader { rest: text, budget }.value()
@@ -43,6 +44,7 @@ impl<'t> Reader<'t, '_> {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
                     "null" | "" => Value::Null,
+                    number if number.len() > MAX_LENGTH => return Err(Spent),
                     number => Value::Number(Number::of_json(number)),
                 })
             }
@@ -94,7 +96,7 @@ impl<'t> Reader<'t, '_> {
         }
         let text = self.take(end + 1);
         match has_escape {
-            true => serde_json::from_str::<String>(text).unwrap_or_default().into(),
+            true => unescaped(text).into(),
             false => text.get(1..text.len() - 1).unwrap_or_default().into(),
         }
     }
@@ -108,6 +110,34 @@ impl<'t> Reader<'t, '_> {
         self.rest = rest;
         taken
     }
+}
+
+/// Half of a surrogate pair is valid JSON, and no character: it is read as U+FFFD, as jq does.
+fn unescaped(text: &str) -> String {
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&without_halves(text))).unwrap_or_default()
+}
+
+fn without_halves(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        whole.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let unit = |from: usize| {
+            let digits = rest.get(from..from + 6)?.strip_prefix("\\u")?;
+            u32::from_str_radix(digits, 16).ok()
+        };
+        let (kept, length) = match (unit(0), unit(6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (None, 12),
+            (Some(0xd800..=0xdfff), _) => (Some("\\ufffd"), 6),
+            (Some(_), _) => (None, 6),
+            (None, _) => (None, 2),
+        };
+        let (escape, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        whole.push_str(kept.unwrap_or(escape));
+        rest = behind;
+    }
+    whole + rest
 }
 
 /// The value as JSON on one line.
@@ -154,7 +184,12 @@ fn append(value: &Value, out: &mut String) {
 }
 
 fn append_text(text: &str, out: &mut String) {
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    let written = serde_json::to_string(text).unwrap_or_default();
+    match written.contains('\u{7f}') {
+        // A control character too, which jq writes as an escape.
+        true => out.push_str(&written.replace('\u{7f}', "\\u007f")),
+        false => out.push_str(&written),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +211,25 @@ mod tests {
         let spaced = " { \"a\" : [ 1 , 2 ] , \"\\u0062\" : \"\\u00fc\" } ";
         let budget = Budget::default();
         assert_eq!(write(&read(spaced, &budget).unwrap(), &budget).unwrap(), r#"{"a":[1,2],"b":"ü"}"#);
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_no_character_and_loses_nothing_beside_it() {
+        let check = |text: &str, expected: &str| {
+            let budget = Budget::default();
+            assert_eq!(write(&read(text, &budget).unwrap(), &budget).unwrap(), expected, "{text}");
+        };
+        check(r#""a\ud800b""#, "\"a\u{fffd}b\"");
+        check(r#"["\udc00\ud83d\ude00","\\ud800"]"#, "[\"\u{fffd}\u{1f600}\",\"\\\\ud800\"]");
+        check(r#"{"\ud83d":1,"\n":2}"#, "{\"\u{fffd}\":1,\"\\n\":2}");
+        check("\"\u{7f}\"", "\"\\u007f\"");
+    }
+
+    #[test]
+    fn a_number_without_end_is_not_read() {
+        let long = "1".repeat(MAX_LENGTH + 1);
+        assert_eq!(read(&long, &Budget::default()).unwrap_err(), Spent);
+        assert!(read(&long[1..], &Budget::default()).is_ok());
     }
 
     #[test]

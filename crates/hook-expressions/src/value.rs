@@ -122,7 +122,8 @@ pub(crate) fn change_member<E: From<Spent>>(
     budget: &Budget,
     change: impl FnOnce(Value) -> Result<Value, E>,
 ) -> Result<Value, E> {
-    budget.spend(1)?;
+    // It is found twice, and taken in.
+    budget.spend_bytes(3 * key.len())?;
     let size = map.len();
     let mut own = Measured::own(map, size, budget)?;
     if !own.inner.contains_key(key) {
@@ -260,6 +261,11 @@ impl Value {
             Self::Map(_) => 6,
         }
     }
+}
+
+/// Pays for looking up all keys of an object in another.
+pub(crate) fn pay_for_keys(members: &Members, budget: &Budget) -> Result<(), Spent> {
+    members.keys().try_for_each(|key| budget.spend_bytes(key.len()))
 }
 
 pub(crate) fn sorted_keys(members: &Members) -> Vec<&Arc<str>> {

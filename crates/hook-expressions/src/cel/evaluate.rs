@@ -163,7 +163,10 @@ impl Evaluation<'_> {
             (Value::List(items), Value::Number(at)) => {
                 at.as_i64().and_then(|at| usize::try_from(at).ok()).and_then(|at| items.get(at).cloned())
             }
-            (Value::Map(members), Value::Text(name)) => members.get(name).cloned(),
+            (Value::Map(members), Value::Text(name)) => {
+                self.budget.spend_bytes(name.len())?;
+                members.get(name).cloned()
+            }
             _ => return Err(mismatch("an index is a number of a list or a string of a map")),
         };
         found.ok_or_else(|| EvalError::Missing("element of that index".into()))
@@ -173,8 +176,11 @@ impl Evaluation<'_> {
         let mut members = Members::new();
         for (key, value) in entries {
             let Value::Text(key) = self.value(key)? else { return Err(mismatch("the keys of a map are strings")) };
+            self.budget.spend_bytes(key.len())?;
             let value = self.value(value)?;
-            members.insert(key, value);
+            if members.insert(key, value).is_some() {
+                return Err(mismatch("a key stands twice in a map"));
+            }
         }
         Ok(Value::map(members, self.budget)?)
     }
@@ -222,7 +228,12 @@ impl Evaluation<'_> {
                 }
                 Ok(false)
             }
-            (Value::Text(key), Value::Map(members)) => Ok(members.contains_key(key)),
+            (Value::Text(key), Value::Map(members)) => {
+                self.budget.spend_bytes(key.len())?;
+                Ok(members.contains_key(key))
+            }
+            // The keys of a map are strings, so that nothing else is one.
+            (_, Value::Map(_)) => Ok(false),
             (_, other) => Err(mismatch(&format!("`in` looks into a list or a map, found {}", kind_of(other)))),
         }
     }

@@ -17,6 +17,10 @@ pub(super) enum TokenKind {
     Int(i64),
     Float(f64),
     Text(String),
+    /// The name of a field, in backquotes.
+    Quoted(String),
+    /// 2⁶³, which is an integer behind a minus alone.
+    Least,
     Symbol(&'static str),
     End,
 }
@@ -86,6 +90,9 @@ impl<'t> Lexer<'t> {
             self.at += 1;
             return Ok(TokenKind::Symbol("."));
         }
+        if first == '`' {
+            return self.quoted();
+        }
         match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
             Some(symbol) => {
                 self.at += symbol.len();
@@ -132,6 +139,7 @@ impl<'t> Lexer<'t> {
         let number = &rest[..end];
         let kind = match is_float {
             true => number.parse().ok().filter(|float: &f64| float.is_finite()).map(TokenKind::Float),
+            false if number == "9223372036854775808" => Some(TokenKind::Least),
             false => number.parse().ok().map(TokenKind::Int),
         };
         let kind = kind.ok_or_else(|| {
@@ -149,6 +157,19 @@ impl<'t> Lexer<'t> {
             return Err(self.error(1, "a number ends before a letter", "strings stand in quotes"));
         }
         Ok(kind)
+    }
+
+    fn quoted(&mut self) -> Result<TokenKind, TextError> {
+        let rest = &self.rest()[1..];
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_.-/ ".contains(c);
+        let length = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
+        match rest[length..].starts_with('`') && length > 0 {
+            true => {
+                self.at += length + 2;
+                Ok(TokenKind::Quoted(rest[..length].to_owned()))
+            }
+            false => Err(self.error(1, "this name of a field does not end", "write any other name as [\"name\"]")),
+        }
     }
 
     fn string(&mut self, prefix: usize) -> Result<TokenKind, TextError> {

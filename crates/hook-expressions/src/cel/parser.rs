@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     number::Number,
-    pattern::Pattern,
+    pattern::{Dialect, Pattern},
     text_error::{TextError, shown},
     value::Value,
 };
@@ -21,6 +21,7 @@ const MAX_DEPTH: usize = 40;
 const MAX_MACROS: usize = 3;
 
 const VARIABLES: &str = "there are `source`, `type`, `payload` and `meta`";
+const KEYWORDS: [&str; 4] = ["false", "in", "null", "true"];
 const RESERVED: [&str; 19] = [
     "in",
     "as",
@@ -157,11 +158,17 @@ impl Parser<'_> {
             let span = start..inner.span.end;
             return self.node(Kind::Not(Box::new(inner)), span);
         }
+        // The least integer has no positive of its own.
+        if self.is_at("-") && self.tokens.get(self.at + 1).is_some_and(|next| next.kind == TokenKind::Least) {
+            let end = self.tokens[self.at + 1].span.end;
+            self.at += 2;
+            return self.node(Kind::Literal(Value::int(i64::MIN)), start..end);
+        }
         if self.takes("-") {
             let inner = self.deeper(Self::unary)?;
             let span = start..inner.span.end;
             let kind = match inner.kind {
-                Kind::Literal(Value::Number(Number::Int(int))) => Kind::Literal(Value::int(-int)),
+                Kind::Literal(Value::Number(Number::Int(int))) if int > i64::MIN => Kind::Literal(Value::int(-int)),
                 Kind::Literal(Value::Number(Number::Float(float))) => Kind::Literal(Value::float(-float)),
                 _ => Kind::Negate(Box::new(inner)),
             };
@@ -174,7 +181,7 @@ impl Parser<'_> {
         let mut node = self.primary()?;
         for _ in 0..MAX_DEPTH {
             node = if self.takes(".") {
-                let (name, span) = self.name("a field or a function")?;
+                let (name, span) = self.selector()?;
                 match self.is_at("(") {
                     true => self.method(node, &name, span)?,
                     false => self.select(node, &name, span.end)?,
@@ -308,6 +315,7 @@ impl Parser<'_> {
         let mut entries = Vec::new();
         while !self.is_at("}") {
             let key = self.expression()?;
+            self.check_key(&key, &entries)?;
             self.expect(":")?;
             entries.push((key, self.expression()?));
             if !self.takes(",") {
@@ -316,6 +324,22 @@ impl Parser<'_> {
         }
         let span = start..self.expect("}")?.end;
         self.node(Kind::Map(entries), span)
+    }
+
+    /// A key that stands here is a string, and stands here once.
+    fn check_key(&self, key: &Node, entries: &[(Node, Node)]) -> Result<(), TextError> {
+        let text = |node: &Node| match &node.kind {
+            Kind::Literal(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let (message, help) = match (&key.kind, text(key)) {
+            (Kind::Literal(_), None) => ("the keys of a map are strings, as in JSON", "write the key in quotes"),
+            (_, Some(own)) if entries.iter().any(|(other, _)| text(other).as_ref() == Some(&own)) => {
+                ("a key stands twice in a map", "leave one out")
+            }
+            _ => return Ok(()),
+        };
+        Err(TextError::new(self.text, key.span.clone(), message, help))
     }
 
     fn named(&mut self) -> Parsed {
@@ -366,7 +390,13 @@ impl Parser<'_> {
     fn call(&self, name: &str, at: Range<usize>, mut arguments: Vec<Node>, span: Range<usize>) -> Parsed {
         let refuse = |message: String, help: &str| Err(TextError::new(self.text, at.clone(), message, help));
         let Some(function) = Function::of(name) else {
-            return refuse(format!("there is no function `{}`", shown(name)), Function::ALL);
+            let help = match name {
+                "timestamp" | "duration" => {
+                    "there are no times: texts of one form, such as RFC 3339 in UTC, compare as they are"
+                }
+                _ => Function::ALL,
+            };
+            return refuse(format!("there is no function `{}`", shown(name)), help);
         };
         if arguments.len() != function.arity() {
             let help = format!("write it like `{}`", function.example());
@@ -380,7 +410,7 @@ impl Parser<'_> {
             return refuse("the pattern of `matches` is no string that stands here".into(), "write it in quotes");
         };
         let subject = arguments.pop().ok_or_else(|| self.too_deep())?;
-        let pattern = Pattern::new(&pattern).map_err(|reason| {
+        let pattern = Pattern::new(&pattern, Dialect::Cel).map_err(|reason| {
             TextError::new(self.text, place, format!("this is no pattern: {reason}"), "write it in the syntax of RE2")
         })?;
         self.node(Kind::Matches(Box::new(subject), pattern), span)
@@ -412,6 +442,26 @@ impl Parser<'_> {
     fn node(&self, kind: Kind, span: Range<usize>) -> Parsed {
         let depth = 1 + kind.parts().iter().map(|part| part.depth).max().unwrap_or_default();
         if depth > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Node { kind, span, depth }) }
+    }
+
+    /// A field may be called what no variable may, but for the words of the language itself; one in backquotes has any name.
+    fn selector(&mut self) -> Result<(String, Range<usize>), TextError> {
+        let Token { kind, span } = self.peek().clone();
+        match kind {
+            TokenKind::Quoted(name) => {
+                self.at += 1;
+                Ok((name, span))
+            }
+            TokenKind::Name(name) if !KEYWORDS.contains(&name.as_str()) => {
+                self.at += 1;
+                Ok((name, span))
+            }
+            TokenKind::Name(word) => {
+                let message = format!("`{word}` is a word of the language");
+                Err(TextError::new(self.text, span, message, format!("write the field as [\"{word}\"]")))
+            }
+            _ => Err(self.unexpected("a field or a function")),
+        }
     }
 
     fn name(&mut self, expected: &str) -> Result<(String, Range<usize>), TextError> {

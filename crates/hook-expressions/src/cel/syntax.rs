@@ -109,7 +109,7 @@ impl MacroName {
         Some(match name {
             "all" => Self::All,
             "exists" => Self::Exists,
-            "exists_one" => Self::ExistsOne,
+            "exists_one" | "existsOne" => Self::ExistsOne,
             "filter" => Self::Filter,
             "map" => Self::Map,
             _ => return None,

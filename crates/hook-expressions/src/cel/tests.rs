@@ -66,6 +66,11 @@ fn what_is_true_is_true() {
         "payload.list.exists(a, payload.list.exists(b, a + b == 6 && a == b))",
         "true // and that is it",
         "dyn(payload.number) == 7",
+        "!has(payload.package.name) && !has(payload.`content-type`) && payload.user.`a/b` == 1",
+        "-9223372036854775808 < 0 && -9223372036854775808 == -9223372036854775807 - 1",
+        "!(1 in payload.user) && payload.list.existsOne(a, a == 2)",
+        "payload.big == 123456789012345678901234567890.0",
+        "'45'.matches('^\\\\d+$') && !'\u{664}'.matches('^\\\\d$') && 'a&b'.matches('^[a&&b]+$')",
         "'a' < 'b' && false < true",
     ] {
         assert_eq!(evaluate(text), Ok(true), "{text}");
@@ -88,7 +93,8 @@ fn what_has_no_answer_has_none_and_one_side_can_make_up_for_it() {
         "-9223372036854775807 - payload.number < 0",
         "payload.number.contains('7')",
         "'x' in payload.action",
-        "{1: 2} == {}",
+        "{payload.number: 2} == {}",
+        "{payload.action: 1, 'opened': 2} == {}",
         "size(payload.number) == 1",
         "has(payload.action.x)",
     ] {
@@ -133,6 +139,11 @@ fn what_cannot_be_right_is_refused_with_its_place_and_a_remedy() {
     check("payload.exists(type, true)", "`type` is taken", "type");
     check("has(payload)", "takes one field", "has(payload)");
     check("'\\q' == 'q'", "no escape", "\\");
+    check("{1: 2} == {}", "are strings", "1");
+    check("{'a': 1, 'b': 2, 'a': 3} == {}", "stands twice", "'a'");
+    check("payload.in == 1", "`in` is a word of the language", "in");
+    check("payload.`a == 1", "does not end", "`");
+    check("9223372036854775808 > 0", "expected a value", "9223372036854775808");
     check("let == 1", "expected a variable, found `let`", "let");
     let error = Expression::compile("true &&\n  nobody").unwrap_err();
     assert_eq!(error.line_column, (2, 3));
@@ -177,6 +188,8 @@ fn a_hostile_payload_ends_within_the_budget() {
         "payload.list.all(a, !payload.text.contains('aaab'))",
         "payload.list.all(a, payload == payload)",
         "payload.list.all(a, !(a in payload.list.filter(b, b > 0)))",
+        "payload.list.all(a, !(payload.text in payload))",
+        "payload.list.all(a, {payload.text: a}[payload.text] == a)",
     ] {
         let budget = Budget::default();
         let answer = evaluate_in(&list, bomb, &budget);

@@ -21,11 +21,14 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// The step that a value stands for.
-    pub(super) fn of(value: &Value) -> Flow<Self> {
+    /// The step that a value stands for. Whoever goes it looks for the key, which costs as much as that is long.
+    pub(super) fn of(value: &Value, budget: &Budget) -> Flow<Self> {
         match value {
-            Value::Text(key) => Ok(Self::Key(key.clone())),
-            Value::Number(number) => index_of(number.as_f64().floor()),
+            Value::Text(key) => {
+                budget.spend_bytes(key.len())?;
+                Ok(Self::Key(key.clone()))
+            }
+            Value::Number(number) => index_of(number.as_f64().trunc()),
             Value::Map(members) => {
                 let bound = |name: &str| members.get(name).cloned().unwrap_or(Value::Null);
                 Self::slice(&bound("start"), &bound("end"))
@@ -37,13 +40,31 @@ impl Step {
     pub(super) fn slice(from: &Value, upto: &Value) -> Flow<Self> {
         let bound = |value: &Value, round: fn(f64) -> f64| match value {
             Value::Null => Ok(None),
-            Value::Number(number) => match index_of(round(number.as_f64()))? {
-                Self::Index(index) => Ok(Some(index)),
-                _ => Ok(None),
+            Value::Number(number) => match (number.as_f64(), round(number.as_f64())) {
+                (number, _) if number.is_nan() => Ok(None),
+                // Less than one before the end, rounded up, is the end.
+                (number, rounded) if number < 0.0 && rounded == 0.0 => Ok(None),
+                (_, rounded) => match index_of(rounded)? {
+                    Self::Index(index) => Ok(Some(index)),
+                    _ => Ok(None),
+                },
             },
             other => Err(Halt::raised(format!("{} is no bound of a slice", other.kind()))),
         };
         Ok(Self::Slice(bound(from, f64::floor)?, bound(upto, f64::ceil)?))
+    }
+
+    /// The steps of a path.
+    pub(super) fn all_of(path: &[Value], budget: &Budget) -> Flow<Vec<Self>> {
+        path.iter().map(|step| Self::of(step, budget)).collect()
+    }
+
+    /// Pays for finding what it leads to.
+    fn pay(&self, budget: &Budget) -> Result<(), Spent> {
+        match self {
+            Self::Key(key) => budget.spend_bytes(key.len()),
+            Self::Index(_) | Self::Slice(..) => budget.spend(1),
+        }
     }
 
     /// The value that stands for the step.
@@ -60,11 +81,14 @@ impl Step {
     }
 }
 
-/// Far out of every list is as good as any other place out of it.
+/// Out of every list.
+const FAR: i64 = 1_000_000_000_000_000;
+
+/// Far out of every list is as good as any other place out of it, and where a number is none there is nothing.
 fn index_of(number: f64) -> Flow<Step> {
     match number.is_nan() {
-        true => Err(Halt::raised("an index is no number")),
-        false => Ok(Step::Index(number.clamp(-1e15, 1e15) as i64)),
+        true => Ok(Step::Index(FAR)),
+        false => Ok(Step::Index(number.clamp(-(FAR as f64), FAR as f64) as i64)),
     }
 }
 
@@ -148,7 +172,7 @@ pub(super) fn each(at: &Place, budget: &Budget, out: &mut Out<'_>) -> Flow {
 /// What a path leads to.
 pub(super) fn get_path(value: &Value, path: &[Step], budget: &Budget) -> Flow<Value> {
     path.iter().try_fold(value.clone(), |value, step| {
-        budget.spend(1)?;
+        step.pay(budget)?;
         slice(&value, step, budget)
     })
 }
@@ -181,6 +205,12 @@ fn set(value: Value, path: &[Step], new: Value, budget: &Budget) -> Flow<Value> 
             let at = position(*index, list.len()).ok_or_else(|| Halt::raised("an index is before the beginning"))?;
             change_item(list, at, budget, change)
         }
+        (Value::Null, Step::Slice(..)) => {
+            let Value::List(part) = change(Value::Null)? else {
+                return Err(Halt::raised("a slice becomes an array only"));
+            };
+            Ok(Value::List(part))
+        }
         (Value::List(list), Step::Slice(from, upto)) => {
             let range = range(*from, *upto, list.len());
             let part = Value::list(list[range.clone()].to_vec(), budget)?;
@@ -201,13 +231,14 @@ pub(super) fn delete_paths(value: Value, paths: &[Vec<Step>], budget: &Budget) -
 }
 
 fn delete(value: Value, paths: &[&[Step]], budget: &Budget) -> Flow<Value> {
-    budget.spend(1 + paths.len() as u64)?;
+    budget.spend(1)?;
     if paths.is_empty() {
         return Ok(value);
     }
     // What begins with one step goes together, so that removing moves nothing that is still to be found.
     let mut by_step: IndexMap<&Step, Vec<&[Step]>> = IndexMap::new();
     for path in paths {
+        path.first().map_or(Ok(()), |step| step.pay(budget))?;
         match path.split_first() {
             Some((step, rest)) => by_step.entry(step).or_default().push(rest),
             None => return Ok(Value::Null),

@@ -1,10 +1,9 @@
 //! From a text to a program: jaq parses, and every name is resolved here.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use jaq_core::{
     load::{
-        Lexer, Parser,
         lex::StrPart,
         parse::{BinaryOp, Def, Pattern as Destructured, Term},
     },
@@ -13,40 +12,32 @@ use jaq_core::{
 
 use crate::{
     number::Number,
-    pattern::Pattern,
+    pattern::{Dialect, Pattern},
     text_error::{TextError, shown},
     value::Value,
 };
 
 use super::{
-    MAX_LENGTH,
+    format::Format,
     natives::Native,
-    program::{Compare, Fold, Function, Math, Node, Optional, Parameter, Part, Piece, Search, Shape, Update},
+    parse::{Grouped, guard, parse, place, whole},
+    program::{Compare, Fold, FoldKind, Function, Math, Node, Optional, Parameter, Part, Piece, Shape},
+    search::{Search, Sought},
     special::Special,
-    text::Format,
 };
 
 /// Definitions in the language itself, before the identity.
 const PRELUDE: &str = include_str!("prelude.jq");
-/// Brackets and quotes within each other, at most so many.
-const MAX_BRACKETS: usize = 40;
-/// Words after which the parser goes deeper, at most so many in a program: it has no bound of its own.
-const MAX_WORDS: usize = 100;
-/// Signs after which it does.
-const MAX_SIGNS: usize = 400;
 /// Filters within each other, at most so many.
 const MAX_DEPTH: usize = 100;
 
 /// What a program could use elsewhere, and not here: its result would depend on more than its input.
-const IMPURE: [&str; 17] = [
+const IMPURE: [&str; 14] = [
     "env",
     "input",
     "inputs",
     "now",
     "localtime",
-    "mktime",
-    "gmtime",
-    "strftime",
     "strflocaltime",
     "debug",
     "stderr",
@@ -68,78 +59,15 @@ pub(super) fn compile(text: &str) -> Result<Node, TextError> {
     Ok(Node::Define(functions, Box::new(compiler.node(&term)?)))
 }
 
-/// Refuses what the parser would recurse on without bound. Strings are not told from the rest: a limit that counts too much
-/// is still a limit.
-fn guard(text: &str) -> Result<(), TextError> {
-    let refuse = |at: usize, what: String| Err(TextError::new(text, at..at + 1, what, "write a shorter program"));
-    if text.len() > MAX_LENGTH {
-        return refuse(MAX_LENGTH, format!("the program is longer than {MAX_LENGTH} bytes"));
-    }
-    let (mut brackets, mut signs, mut minuses) = (0_usize, 0, 0);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' | b'[' | b'{' => brackets += 1,
-            b')' | b']' | b'}' => brackets = brackets.saturating_sub(1),
-            b'|' | b'/' | b'=' | b'-' => signs += 1,
-            _ => {}
-        }
-        minuses = match byte {
-            b'-' => minuses + 1,
-            _ if byte.is_ascii_whitespace() => minuses,
-            _ => 0,
-        };
-        if brackets > MAX_BRACKETS || minuses > MAX_BRACKETS {
-            return refuse(at, format!("more than {MAX_BRACKETS} brackets or signs stand within each other"));
-        }
-        if signs > MAX_SIGNS {
-            return refuse(at, format!("the program has more than {MAX_SIGNS} operators"));
-        }
-    }
-    let is_word = |word: &&str| matches!(*word, "def" | "if" | "try" | "catch" | "reduce" | "foreach" | "label" | "as");
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_word).count();
-    match words > MAX_WORDS {
-        true => refuse(0, format!("the program has more than {MAX_WORDS} words such as `if` and `def`")),
-        false => Ok(()),
-    }
-}
-
-fn parse(text: &str) -> Result<Term<&str>, TextError> {
-    let tokens = Lexer::new(text).lex().map_err(|errors| {
-        let (expected, rest) = errors.first().map_or(("something else", ""), |(what, rest)| (what.as_str(), *rest));
-        let start = text.len() - rest.len().min(text.len());
-        TextError::new(text, start..text.len(), format!("expected a {expected}"), "mend the program here")
-    })?;
-    let parsed = Parser::new(&tokens).parse(Parser::term);
-    parsed.map_err(|errors| {
-        let Some((expected, found)) = errors.first() else { return whole(text, "this is no program") };
-        let (span, found) = match found {
-            Some(token) => (place(text, token.0), format!("`{}`", shown(token.0))),
-            None => (text.len()..text.len(), "the end".to_owned()),
-        };
-        let message = format!("expected {}, found {found}", expected.as_str());
-        TextError::new(text, span, message, "mend the program here")
-    })
-}
-
-fn whole(text: &str, message: &str) -> TextError {
-    TextError::new(text, 0..text.len(), message, "mend the program")
-}
-
-/// Where a piece stands that was borrowed from a text.
-fn place(text: &str, piece: &str) -> Range<usize> {
-    let start = piece.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-    if start + piece.len() <= text.len() { start..start + piece.len() } else { 0..text.len() }
-}
-
 /// What a binding is called. Each stands for one binding at run time.
 enum Name<'s> {
     /// `$x`
     Variable(&'s str),
-    /// `$x` of a parameter, which is a filter `x` too.
-    ValueParameter(&'s str),
-    /// A parameter without `$`.
-    FilterParameter(&'s str),
+    /// A parameter. One with `$` is a filter of that name and, behind it, a variable.
+    Parameter(&'s str),
     Function(&'s str, usize),
+    /// `$x` of `label $x`, which is no variable.
+    Label(&'s str),
 }
 
 struct Compiler<'s> {
@@ -184,10 +112,13 @@ impl<'s> Compiler<'s> {
             }
             Term::Neg(inner) => Node::Negate(self.boxed(inner)?),
             Term::BinOp(left, operator, right) => self.operator(left, operator, right)?,
-            Term::Label(name, _) | Term::Break(name) => {
-                let message = "there are no labels".to_owned();
-                return Err(self.error(name, message, "leave a loop with `first(f)`, `limit(n; f)` or `until(c; f)`"));
+            Term::Label(name, body) => {
+                self.scope.push(Name::Label(name));
+                let body = self.boxed(body);
+                self.scope.pop();
+                Node::Label(body?)
             }
+            Term::Break(name) => Node::Variable(self.label(name)?),
             Term::Fold(kind, source, pattern, arguments) => self.fold(kind, source, pattern, arguments)?,
             Term::TryCatch(inner, handler) => {
                 let handler = handler.as_ref().map(|handler| self.boxed(handler)).transpose()?;
@@ -253,20 +184,19 @@ impl<'s> Compiler<'s> {
         Format::of(name).ok_or_else(|| self.error(name, format!("there is no format `{}`", shown(name)), Format::ALL))
     }
 
-    fn entry(&mut self, (key, value): &(Term<&'s str>, Option<Term<&'s str>>)) -> Result<(Node, Node), TextError> {
+    fn entry(
+        &mut self,
+        (key, value): &(Term<&'s str>, Option<Term<&'s str>>),
+    ) -> Result<(Node, Option<Node>), TextError> {
         match (key, value) {
-            (key, Some(value)) => Ok((self.node(key)?, self.node(value)?)),
+            (key, Some(value)) => Ok((self.node(key)?, Some(self.node(value)?))),
             // `{$x}` is `{x: $x}`.
             (Term::Var(name), None) => {
                 let key = Node::Literal(Value::text(name.trim_start_matches('$')));
-                Ok((key, Node::Variable(self.variable(name)?)))
+                Ok((key, Some(Node::Variable(self.variable(name)?))))
             }
             // `{a}` is `{a: .a}`.
-            (key, None) => {
-                let key = self.node(key)?;
-                let value = Node::Path(Box::new(Node::Identity), vec![(Part::Index(key.clone()), Optional::No)]);
-                Ok((key, value))
-            }
+            (key, None) => Ok((self.node(key)?, None)),
         }
     }
 
@@ -284,19 +214,29 @@ impl<'s> Compiler<'s> {
             self.scope.truncate(outside);
             return Ok(Node::Bind(Box::new([source, body?]), shape));
         }
+        match Grouped::of(left, operator) {
+            Grouped::Alternative => return Ok(Node::Alternative(self.pair(left, right)?)),
+            Grouped::Remainder(left) => return Ok(Node::Math(Math::Remainder, self.pair(left, right)?)),
+            Grouped::Update(update, left) => {
+                if let Term::BinOp(inner, operator, _) = left
+                    && let Grouped::Update(..) = Grouped::of(inner, operator)
+                {
+                    return Err(whole(self.text, "what one operator has changed another changes"));
+                }
+                return Ok(Node::Update(update, self.pair(left, right)?));
+            }
+            Grouped::Other => {}
+        }
         let sides = self.pair(left, right)?;
         Ok(match operator {
             BinaryOp::Pipe(_) => Node::Pipe(sides),
             BinaryOp::Comma => Node::Comma(sides),
-            BinaryOp::Alt => Node::Alternative(sides),
             BinaryOp::Or => Node::Or(sides),
             BinaryOp::And => Node::And(sides),
             BinaryOp::Math(operator) => Node::Math(math(*operator), sides),
             BinaryOp::Cmp(operator) => Node::Compare(compare(*operator), sides),
-            BinaryOp::Assign => Node::Update(Update::Assign, sides),
-            BinaryOp::Update => Node::Update(Update::Modify, sides),
-            BinaryOp::UpdateMath(operator) => Node::Update(Update::Calculate(math(*operator)), sides),
-            BinaryOp::UpdateAlt => Node::Update(Update::Alternative, sides),
+            // These were others before.
+            _ => return Err(whole(self.text, "an operator stands where none is understood")),
         })
     }
 
@@ -321,8 +261,8 @@ impl<'s> Compiler<'s> {
         let update = self.node(update);
         let extract = extract.map(|extract| self.node(extract)).transpose();
         self.scope.truncate(outside);
-        let fold = Box::new(Fold { source, shape, init, update: update?, extract: extract? });
-        Ok(if kind == "reduce" { Node::Reduce(fold) } else { Node::Foreach(fold) })
+        let kind = if kind == "reduce" { FoldKind::Reduce } else { FoldKind::Foreach(extract?) };
+        Ok(Node::Fold(Box::new(Fold { source, shape, init, update: update?, kind })))
     }
 
     /// Brings the variables of a pattern into scope, in the order in which they will be bound.
@@ -352,12 +292,13 @@ impl<'s> Compiler<'s> {
         let outside = self.scope.len();
         let mut parameters = Vec::new();
         for name in &definition.args {
-            let (bound, parameter) = match name.starts_with('$') {
-                true => (Name::ValueParameter(name), Parameter::Value),
-                false => (Name::FilterParameter(name), Parameter::Filter),
-            };
-            self.scope.push(bound);
-            parameters.push(parameter);
+            self.scope.push(Name::Parameter(name.trim_start_matches('$')));
+            if name.starts_with('$') {
+                self.scope.push(Name::Variable(name));
+                parameters.push(Parameter::Value);
+            } else {
+                parameters.push(Parameter::Filter);
+            }
         }
         let body = self.node(&definition.body);
         self.scope.truncate(outside);
@@ -366,12 +307,19 @@ impl<'s> Compiler<'s> {
 
     fn variable(&self, name: &str) -> Result<usize, TextError> {
         let found = self.scope.iter().rev().position(|bound| match bound {
-            Name::Variable(bound) | Name::ValueParameter(bound) => *bound == name,
+            Name::Variable(bound) => *bound == name,
             _ => false,
         });
         found.ok_or_else(|| match name {
             "$ENV" | "$__prog_args" => self.error(name, format!("there is no `{name}`"), PURE),
             _ => self.error(name, format!("there is no variable `{}`", shown(name)), "bind it with `… as $name | …`"),
+        })
+    }
+
+    fn label(&self, name: &str) -> Result<usize, TextError> {
+        let found = self.scope.iter().rev().position(|bound| matches!(bound, Name::Label(bound) if *bound == name));
+        found.ok_or_else(|| {
+            self.error(name, format!("there is no label `{}`", shown(name)), "set it with `label $name | …`")
         })
     }
 
@@ -387,9 +335,8 @@ impl<'s> Compiler<'s> {
         }
         let found = self.scope.iter().rev().position(|bound| match bound {
             Name::Function(bound, arity) => *bound == name && *arity == arguments.len(),
-            Name::FilterParameter(bound) => *bound == name && arguments.is_empty(),
-            Name::ValueParameter(bound) => bound.strip_prefix('$') == Some(name) && arguments.is_empty(),
-            Name::Variable(_) => false,
+            Name::Parameter(bound) => *bound == name && arguments.is_empty(),
+            Name::Variable(_) | Name::Label(_) => false,
         });
         if let Some(back) = found {
             return Ok(Node::Call(back, self.nodes(arguments)?));
@@ -420,14 +367,14 @@ impl<'s> Compiler<'s> {
     /// A function whose first argument is a pattern and whose last may be flags.
     fn search(&mut self, name: &'s str, arguments: &[Term<&'s str>]) -> Result<Option<Node>, TextError> {
         let (search, plain) = match (name, arguments.len()) {
-            ("test", 1 | 2) => (Search::Test, 1),
-            ("match", 1 | 2) => (Search::Match { is_global: false }, 1),
-            ("capture", 1 | 2) => (Search::Capture { is_global: false }, 1),
-            ("scan", 1 | 2) => (Search::Scan, 1),
-            ("split", 2) => (Search::Split, 1),
-            ("splits", 1 | 2) => (Search::Splits, 1),
-            ("sub", 2 | 3) => (Search::Substitute { is_global: false }, 2),
-            ("gsub", 2 | 3) => (Search::Substitute { is_global: true }, 2),
+            ("test", 1 | 2) => (Search::once(Sought::Test), 1),
+            ("match", 1 | 2) => (Search::once(Sought::Match), 1),
+            ("capture", 1 | 2) => (Search::once(Sought::Capture), 1),
+            ("scan", 1 | 2) => (Search::all(Sought::Scan), 1),
+            ("split", 2) => (Search::all(Sought::Split), 1),
+            ("splits", 1 | 2) => (Search::all(Sought::Splits), 1),
+            ("sub", 2 | 3) => (Search::once(Sought::Substitute), 2),
+            ("gsub", 2 | 3) => (Search::all(Sought::Substitute), 2),
             _ => return Ok(None),
         };
         let text = |term: Option<&Term<&'s str>>| match term {
@@ -456,18 +403,15 @@ impl<'s> Compiler<'s> {
                 "write it in the syntax of RE2, flags as in \"gi\"",
             )
         };
-        let inline: String = flags.chars().filter(|flag| "ixs".contains(*flag)).collect();
-        if let Some(flag) = flags.chars().find(|flag| !"gixsn".contains(*flag)) {
+        if let Some(flag) = flags.chars().find(|flag| !"gixspn".contains(*flag)) {
             return Err(wrong(format!("there is no flag `{flag}`")));
         }
+        // `s` lets `^` and `$` match at the ends alone, as they do here without it; with `p` a `.` is a new line too.
+        let inline: String = flags.chars().filter_map(inline).collect();
         let pattern = if inline.is_empty() { pattern } else { format!("(?{inline}){pattern}") };
-        let pattern = Pattern::new(&pattern).map_err(wrong)?;
-        let search = match search {
-            Search::Match { .. } => Search::Match { is_global: flags.contains('g') },
-            Search::Capture { .. } => Search::Capture { is_global: flags.contains('g') },
-            Search::Substitute { is_global } => Search::Substitute { is_global: is_global || flags.contains('g') },
-            search => search,
-        };
+        let pattern = Pattern::new(&pattern, Dialect::Jq).map_err(wrong)?;
+        let search =
+            Search { is_global: search.is_global || flags.contains('g'), takes_empty: !flags.contains('n'), ..search };
         let rest = arguments.get(1..plain).unwrap_or_default();
         Ok(Some(Node::Search(search, pattern, self.nodes(rest)?)))
     }
@@ -486,9 +430,22 @@ fn constant_text<T>(parts: &[StrPart<&str, T>]) -> Option<String> {
 }
 
 fn constant(number: &str) -> Value {
-    match number.parse::<i64>() {
-        Ok(int) => Value::int(int),
-        Err(_) => Value::Number(Number::Float(number.parse().unwrap_or(f64::NAN))),
+    let has_json_form = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && !number.starts_with('.')
+        && !number.ends_with('.')
+        && (!number.starts_with('0') || number.starts_with("0.") || number == "0");
+    match has_json_form && number.len() <= crate::number::MAX_LENGTH {
+        true => Value::Number(Number::of_json(number)),
+        false => Value::float(number.parse().unwrap_or(f64::NAN)),
+    }
+}
+
+/// A flag in the words of the library.
+fn inline(flag: char) -> Option<char> {
+    match flag {
+        'i' | 'x' => Some(flag),
+        'p' => Some('s'),
+        _ => None,
     }
 }
 

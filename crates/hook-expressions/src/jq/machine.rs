@@ -3,7 +3,7 @@
 //! A place is a value and, where somebody asks for it, the path that leads to it. What changes a value (`|=`, `del`) first
 //! finds the paths and then goes along each.
 
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{cell::Cell, cmp::Ordering, rc::Rc, sync::Arc};
 
 use crate::{
     budget::{Budget, Spent},
@@ -13,9 +13,11 @@ use crate::{
 use super::{
     RunError,
     access::{self, Step},
+    arithmetic,
+    format::Format,
     natives,
-    program::{Compare, Fold, Function, Node, Optional, Parameter, Part, Piece, Shape, Update},
-    text,
+    program::{Compare, Function, Node, Piece},
+    search,
 };
 
 /// Filters within each other while a program runs, at most so many. A filter that calls itself gets there.
@@ -85,22 +87,24 @@ pub(super) type Out<'o> = dyn FnMut(Place) -> Flow + 'o;
 
 /// The bindings at a point of a program, the latest first.
 #[derive(Clone)]
-pub(super) struct Scope<'p>(Option<Rc<Bound<'p>>>);
+pub(super) struct Scope<'p>(pub(super) Option<Rc<Bound<'p>>>);
 
 pub(super) struct Bound<'p> {
-    binding: Binding<'p>,
+    pub(super) binding: Binding<'p>,
     outer: Scope<'p>,
 }
 
-enum Binding<'p> {
+pub(super) enum Binding<'p> {
     Value(Value),
     /// An argument, with the bindings of whoever calls.
     Filter(&'p Node, Scope<'p>),
     Function(&'p Function),
+    /// What [`Halt::Enough`] says where a filter breaks out to it.
+    Label(u64),
 }
 
 impl<'p> Scope<'p> {
-    fn with(&self, binding: Binding<'p>) -> Self {
+    pub(super) fn with(&self, binding: Binding<'p>) -> Self {
         Self(Some(Rc::new(Bound { binding, outer: self.clone() })))
     }
 
@@ -109,7 +113,7 @@ impl<'p> Scope<'p> {
     }
 
     /// The scope whose latest binding is so many back.
-    fn back(&self, distance: usize) -> &Self {
+    pub(super) fn back(&self, distance: usize) -> &Self {
         let mut scope = self;
         for _ in 0..distance {
             match &scope.0 {
@@ -210,8 +214,8 @@ impl Machine<'_> {
             Node::Alternative(sides) => self.alternative(sides, scope, at, out),
             Node::Try(inner, handler) => self.attempt(inner, handler.as_deref(), scope, at, out),
             Node::If(branches, otherwise) => self.branch(branches, otherwise.as_deref(), scope, at, out),
-            Node::Reduce(fold) => self.reduce(fold, scope, &at, out),
-            Node::Foreach(fold) => self.foreach(fold, scope, &at, out),
+            Node::Fold(fold) => self.fold(fold, scope, &at, out),
+            Node::Label(body) => self.label(body, scope, at, out),
             Node::Define(functions, body) => {
                 let define = |scope: Scope<'p>, function| scope.with(Binding::Function(function));
                 let scope = functions.iter().fold(scope.clone(), define);
@@ -219,10 +223,10 @@ impl Machine<'_> {
             }
             Node::Variable(back) | Node::Call(back, _) => self.call(*back, node, scope, at, out),
             Node::Special(special, arguments) => self.special(*special, arguments, scope, at, out),
-            Node::Path(head, parts) => {
-                self.run(head, scope, at.clone(), &mut |from| self.path(parts, scope, &at.value, from, out))
-            }
-            _ if at.path.is_some() => Err(Halt::raised("a path leads through what is calculated")),
+            Node::Path(head, parts) => self.keyed(parts, scope, &at.value, None, &mut |keys| {
+                self.run(head, scope, at.clone(), &mut |from| self.go(keys, from, out))
+            }),
+            _ if at.path.is_some() => Err(no_path()),
             _ => self.calculated(node, scope, &at.value, &mut |value| out(Place::plain(value))),
         }
     }
@@ -237,16 +241,16 @@ impl Machine<'_> {
     ) -> Flow {
         match node {
             Node::Literal(value) => out(value.clone()),
-            Node::Text(format, pieces) => self.text(*format, pieces, scope, input, String::new(), out),
+            Node::Text(format, pieces) => self.text(*format, pieces, scope, input, "", out),
             Node::List(None) => out(Value::list(Vec::new(), self.budget)?),
             Node::List(Some(inner)) => out(Value::list(self.collect(inner, scope, input)?, self.budget)?),
             Node::Object(entries) => self.object(entries, scope, input, &Members::new(), out),
-            Node::Negate(inner) => self.values(inner, scope, input, &mut |value| out(natives::negate(&value)?)),
+            Node::Negate(inner) => self.values(inner, scope, input, &mut |value| out(arithmetic::negate(&value)?)),
             Node::And(sides) => self.logic(sides, false, scope, input, out),
             Node::Or(sides) => self.logic(sides, true, scope, input, out),
             Node::Math(operator, sides) => self.values(&sides[1], scope, input, &mut |right| {
                 self.values(&sides[0], scope, input, &mut |left| {
-                    out(natives::calculate(*operator, left, right.clone(), self.budget)?)
+                    out(arithmetic::calculate(*operator, left, right.clone(), self.budget)?)
                 })
             }),
             Node::Compare(operator, sides) => self.values(&sides[1], scope, input, &mut |right| {
@@ -256,58 +260,50 @@ impl Machine<'_> {
             }),
             Node::Update(update, sides) => self.update(*update, sides, scope, input, out),
             Node::Native(native, arguments) => {
-                self.arguments(arguments, scope, input, &mut Vec::new(), &mut |arguments| {
-                    out(native.call(self, input, arguments)?)
-                })
+                self.arguments(arguments, scope, input, &[], &mut |arguments| out(native.call(self, input, arguments)?))
             }
             Node::Search(search, pattern, arguments) => {
-                text::search(self, *search, pattern, arguments, scope, input, out)
+                search::search(self, *search, pattern, arguments, scope, input, out)
             }
             // The others were run by whoever calls this.
             _ => Err(Halt::raised("this is no calculation")),
         }
     }
 
-    /// Every combination of the values of arguments.
+    /// Every combination of the values of arguments, those of the first in turn for each of the last.
     fn arguments<'p>(
         &self,
         rest: &'p [Node],
         scope: &Scope<'p>,
         input: &Value,
-        so_far: &mut Vec<Value>,
+        behind: &[Value],
         out: &mut dyn FnMut(&[Value]) -> Flow,
     ) -> Flow {
-        let Some((first, rest)) = rest.split_first() else { return out(so_far) };
-        self.values(first, scope, input, &mut |value| {
-            so_far.push(value);
-            let flow = self.arguments(rest, scope, input, so_far, out);
-            so_far.pop();
-            flow
+        let Some((last, rest)) = rest.split_last() else { return out(behind) };
+        self.values(last, scope, input, &mut |value| {
+            let arguments: Vec<Value> = [value].into_iter().chain(behind.iter().cloned()).collect();
+            self.arguments(rest, scope, input, &arguments, out)
         })
     }
 
-    fn descend(&self, at: &Place, out: &mut Out<'_>) -> Flow {
-        self.budget.spend(1)?;
-        out(at.clone())?;
-        match &at.value {
-            Value::List(_) | Value::Map(_) => access::each(at, self.budget, &mut |at| self.descend(&at, out)),
-            _ => Ok(()),
+    fn label<'p>(&self, body: &'p Node, scope: &Scope<'p>, at: Place, out: &mut Out<'_>) -> Flow {
+        let label = self.mark();
+        match self.run(body, &scope.with(Binding::Label(label)), at, out) {
+            Err(Halt::Enough(mark)) if mark == label => Ok(()),
+            flow => flow,
         }
     }
 
     fn alternative<'p>(&self, sides: &'p [Node; 2], scope: &Scope<'p>, at: Place, out: &mut Out<'_>) -> Flow {
-        let mut found = Vec::new();
-        let flow = self.run(&sides[0], scope, at.clone(), &mut |at| {
-            if natives::is_true(&at.value) {
-                found.push(at);
+        let mut has_any = false;
+        self.run(&sides[0], scope, at.clone(), &mut |at| match natives::is_true(&at.value) {
+            true => {
+                has_any = true;
+                out(at)
             }
-            Ok(())
-        });
-        match flow {
-            Err(Halt::Raised(_)) | Ok(()) if found.is_empty() => self.run(&sides[1], scope, at, out),
-            Err(Halt::Raised(_)) | Ok(()) => found.into_iter().try_for_each(out),
-            halt => halt,
-        }
+            false => Ok(()),
+        })?;
+        if has_any { Ok(()) } else { self.run(&sides[1], scope, at, out) }
     }
 
     fn attempt<'p>(
@@ -356,219 +352,32 @@ impl Machine<'_> {
         })
     }
 
-    fn reduce<'p>(&self, fold: &'p Fold, scope: &Scope<'p>, at: &Place, out: &mut Out<'_>) -> Flow {
-        let mut inits = Vec::new();
-        self.run(&fold.init, scope, at.clone(), &mut |init| {
-            inits.push(init);
-            Ok(())
-        })?;
-        for init in inits {
-            // Taken out while it is updated, so that nobody else holds it and it changes in place.
-            let mut state = Some(init);
-            self.values(&fold.source, scope, &at.value, &mut |value| {
-                self.bind(&fold.shape, scope, scope, &value, &mut |scope| {
-                    let Some(before) = state.take() else { return Ok(()) };
-                    self.run(&fold.update, scope, before, &mut |after| {
-                        state = Some(after);
-                        Ok(())
-                    })
-                })
-            })?;
-            match state {
-                Some(state) => out(state)?,
-                None => out(Place::plain(Value::Null))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn foreach<'p>(&self, fold: &'p Fold, scope: &Scope<'p>, at: &Place, out: &mut Out<'_>) -> Flow {
-        let mut inits = Vec::new();
-        self.run(&fold.init, scope, at.clone(), &mut |init| {
-            inits.push(init);
-            Ok(())
-        })?;
-        for init in inits {
-            let mut state = init;
-            self.values(&fold.source, scope, &at.value, &mut |value| {
-                self.bind(&fold.shape, scope, scope, &value, &mut |scope| {
-                    let before = state.clone();
-                    self.run(&fold.update, scope, before, &mut |after| {
-                        state = after.clone();
-                        match &fold.extract {
-                            Some(extract) => self.run(extract, scope, after, out),
-                            None => out(after),
-                        }
-                    })
-                })
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Binds what a shape takes from a value, and goes on with each way to do so. Keys are found in `outer`'s words.
-    fn bind<'p>(
-        &self,
-        shape: &'p Shape,
-        scope: &Scope<'p>,
-        outer: &Scope<'p>,
-        value: &Value,
-        then: &mut dyn FnMut(&Scope<'p>) -> Flow,
-    ) -> Flow {
-        self.budget.spend(1)?;
-        match shape {
-            Shape::Variable => then(&scope.with_value(value.clone())),
-            Shape::List(shapes) => self.bind_list(shapes, 0, scope, outer, value, then),
-            Shape::Object(entries) => self.bind_object(entries, scope, outer, value, then),
-        }
-    }
-
-    fn bind_list<'p>(
-        &self,
-        shapes: &'p [Shape],
-        index: i64,
-        scope: &Scope<'p>,
-        outer: &Scope<'p>,
-        value: &Value,
-        then: &mut dyn FnMut(&Scope<'p>) -> Flow,
-    ) -> Flow {
-        let Some((first, rest)) = shapes.split_first() else { return then(scope) };
-        let item = access::get(value, &Step::Index(index))?;
-        self.bind(first, scope, outer, &item, &mut |scope| self.bind_list(rest, index + 1, scope, outer, value, then))
-    }
-
-    fn bind_object<'p>(
-        &self,
-        entries: &'p [(Node, Shape)],
-        scope: &Scope<'p>,
-        outer: &Scope<'p>,
-        value: &Value,
-        then: &mut dyn FnMut(&Scope<'p>) -> Flow,
-    ) -> Flow {
-        let Some(((key, shape), rest)) = entries.split_first() else { return then(scope) };
-        self.values(key, scope, value, &mut |key| {
-            let item = access::get(value, &Step::of(&key)?)?;
-            self.bind(shape, scope, outer, &item, &mut |scope| self.bind_object(rest, scope, outer, value, then))
-        })
-    }
-
-    fn call<'p>(&self, back: usize, node: &'p Node, scope: &Scope<'p>, at: Place, out: &mut Out<'_>) -> Flow {
-        self.budget.spend(1 + back as u64 / 8)?;
-        let home = scope.back(back);
-        let Some(bound) = &home.0 else { return Err(Halt::raised("a name stands for nothing")) };
-        match &bound.binding {
-            Binding::Value(value) if at.path.is_none() => out(Place::plain(value.clone())),
-            Binding::Value(_) => Err(Halt::raised("a path leads through a variable")),
-            Binding::Filter(filter, scope) => self.run(filter, scope, at, out),
-            Binding::Function(function) => {
-                let arguments = match node {
-                    Node::Call(_, arguments) => arguments.as_slice(),
-                    _ => &[],
-                };
-                let parameters = function.parameters.as_slice();
-                self.enter(function, (parameters, arguments), home, scope, at, out)
-            }
-        }
-    }
-
-    /// Binds parameters one after the other, and then runs the body.
-    fn enter<'p>(
-        &self,
-        function: &'p Function,
-        (parameters, arguments): (&'p [Parameter], &'p [Node]),
-        inside: &Scope<'p>,
-        caller: &Scope<'p>,
-        at: Place,
-        out: &mut Out<'_>,
-    ) -> Flow {
-        match (parameters, arguments) {
-            ([Parameter::Filter, parameters @ ..], [argument, arguments @ ..]) => {
-                let inside = inside.with(Binding::Filter(argument, caller.clone()));
-                self.enter(function, (parameters, arguments), &inside, caller, at, out)
-            }
-            ([Parameter::Value, parameters @ ..], [argument, arguments @ ..]) => {
-                self.values(argument, caller, &at.value, &mut |value| {
-                    let inside = inside.with_value(value);
-                    self.enter(function, (parameters, arguments), &inside, caller, at.clone(), out)
-                })
-            }
-            _ => self.run(&function.body, inside, at, out),
-        }
-    }
-
-    /// Goes along the parts of a path. What stands in brackets is evaluated over the input of the whole.
-    fn path<'p>(
-        &self,
-        parts: &'p [(Part, Optional)],
-        scope: &Scope<'p>,
-        input: &Value,
-        at: Place,
-        out: &mut Out<'_>,
-    ) -> Flow {
-        self.budget.spend(1)?;
-        let Some(((part, optional), rest)) = parts.split_first() else { return out(at) };
-        let on = |at: Place, out: &mut Out<'_>| self.path(rest, scope, input, at, out);
-        match part {
-            Part::Each => match access::can_each(&at.value) {
-                true => access::each(&at, self.budget, &mut |at| on(at, out)),
-                false => passed_over(*optional, Err(access::no_children(&at.value))),
-            },
-            Part::Index(index) => self.values(index, scope, input, &mut |index| match Step::of(&index)
-                .and_then(|step| Ok((access::get(&at.value, &step)?, step)))
-            {
-                Ok((value, step)) => on(at.step(|| step, value), out),
-                Err(halt) => passed_over(*optional, Err(halt)),
-            }),
-            Part::Slice(from, upto) => self.bound(from.as_ref(), scope, input, &mut |from| {
-                self.bound(upto.as_ref(), scope, input, &mut |upto| match Step::slice(from, upto)
-                    .and_then(|step| Ok((access::slice(&at.value, &step, self.budget)?, step)))
-                {
-                    Ok((value, step)) => on(at.step(|| step, value), out),
-                    Err(halt) => passed_over(*optional, Err(halt)),
-                })
-            }),
-        }
-    }
-
-    fn bound<'p>(
-        &self,
-        node: Option<&'p Node>,
-        scope: &Scope<'p>,
-        input: &Value,
-        out: &mut dyn FnMut(&Value) -> Flow,
-    ) -> Flow {
-        match node {
-            Some(node) => self.values(node, scope, input, &mut |value| out(&value)),
-            None => out(&Value::Null),
-        }
-    }
-
+    /// Every combination of the values within a string, those of the first in turn for each of the last.
     fn text<'p>(
         &self,
-        format: text::Format,
+        format: Format,
         pieces: &'p [Piece],
         scope: &Scope<'p>,
         input: &Value,
-        so_far: String,
+        behind: &str,
         out: &mut dyn FnMut(Value) -> Flow,
     ) -> Flow {
-        let Some((first, rest)) = pieces.split_first() else {
-            self.budget.spend_bytes(so_far.len())?;
-            return out(Value::text(so_far));
+        let Some((last, rest)) = pieces.split_last() else { return out(Value::text(behind)) };
+        let mut with = |piece: &str| {
+            self.budget.spend_bytes(piece.len() + behind.len())?;
+            self.text(format, rest, scope, input, &[piece, behind].concat(), out)
         };
-        match first {
-            Piece::Text(text) => self.text(format, rest, scope, input, so_far + text, out),
-            Piece::Value(node) => self.values(node, scope, input, &mut |value| {
-                self.budget.spend_bytes(so_far.len())?;
-                let text = so_far.clone() + &format.apply(&value, self.budget)?;
-                self.text(format, rest, scope, input, text, out)
-            }),
+        match last {
+            Piece::Text(text) => with(text),
+            Piece::Value(node) => {
+                self.values(node, scope, input, &mut |value| with(&format.apply(&value, self.budget)?))
+            }
         }
     }
 
     fn object<'p>(
         &self,
-        entries: &'p [(Node, Node)],
+        entries: &'p [(Node, Option<Node>)],
         scope: &Scope<'p>,
         input: &Value,
         so_far: &Members,
@@ -578,13 +387,18 @@ impl Machine<'_> {
             return out(Value::map(so_far.clone(), self.budget)?);
         };
         self.values(key, scope, input, &mut |key| {
-            let Value::Text(key) = key else { return Err(Halt::raised("a key of an object is no string")) };
-            self.values(value, scope, input, &mut |value| {
+            let step = Step::of(&key, self.budget)?;
+            let Step::Key(key) = &step else { return Err(Halt::raised("a key of an object is no string")) };
+            let mut with = |value: Value| {
                 self.budget.spend(1 + so_far.len() as u64)?;
                 let mut members = so_far.clone();
                 members.insert(key.clone(), value);
                 self.object(rest, scope, input, &members, out)
-            })
+            };
+            match value {
+                Some(value) => self.values(value, scope, input, &mut with),
+                None => with(access::get(input, &step)?),
+            }
         })
     }
 
@@ -602,81 +416,29 @@ impl Machine<'_> {
         })
     }
 
+    /// What is no number is less than any, itself included.
+    fn order(&self, left: &Value, right: &Value) -> Flow<Ordering> {
+        match left {
+            Value::Number(number) if number.as_f64().is_nan() && matches!(right, Value::Number(_)) => {
+                Ok(Ordering::Less)
+            }
+            left => Ok(left.order(right, self.budget)?),
+        }
+    }
+
     fn compare(&self, operator: Compare, left: &Value, right: &Value) -> Flow<bool> {
         Ok(match operator {
             Compare::Equal => left.equals(right, self.budget)?,
             Compare::Unequal => !left.equals(right, self.budget)?,
-            Compare::Less => left.order(right, self.budget)?.is_lt(),
-            Compare::LessOrEqual => left.order(right, self.budget)?.is_le(),
-            Compare::Greater => left.order(right, self.budget)?.is_gt(),
-            Compare::GreaterOrEqual => left.order(right, self.budget)?.is_ge(),
+            Compare::Less => self.order(left, right)?.is_lt(),
+            Compare::LessOrEqual => self.order(left, right)?.is_le(),
+            Compare::Greater => self.order(left, right)?.is_gt(),
+            Compare::GreaterOrEqual => self.order(left, right)?.is_ge(),
         })
-    }
-
-    /// All paths that a filter leads to.
-    pub(super) fn paths<'p>(&self, node: &'p Node, scope: &Scope<'p>, input: &Value) -> Flow<Vec<Vec<Step>>> {
-        let mut paths = Vec::new();
-        self.run(node, scope, Place::root(input.clone()), &mut |place| {
-            let path = place.path.unwrap_or_default();
-            self.budget.spend(1 + path.len() as u64)?;
-            paths.push(path);
-            Ok(())
-        })?;
-        Ok(paths)
-    }
-
-    fn update<'p>(
-        &self,
-        update: Update,
-        sides: &'p [Node; 2],
-        scope: &Scope<'p>,
-        input: &Value,
-        out: &mut dyn FnMut(Value) -> Flow,
-    ) -> Flow {
-        let paths = self.paths(&sides[0], scope, input)?;
-        if update == Update::Modify {
-            return out(self.modify(paths, &sides[1], scope, input.clone())?);
-        }
-        self.values(&sides[1], scope, input, &mut |right| {
-            let mut value = input.clone();
-            for path in &paths {
-                let after = match update {
-                    Update::Calculate(operator) => {
-                        let before = access::get_path(&value, path, self.budget)?;
-                        natives::calculate(operator, before, right.clone(), self.budget)?
-                    }
-                    Update::Alternative => {
-                        let before = access::get_path(&value, path, self.budget)?;
-                        if natives::is_true(&before) { before } else { right.clone() }
-                    }
-                    Update::Assign | Update::Modify => right.clone(),
-                };
-                value = access::set_path(value, path, after, self.budget)?;
-            }
-            out(value)
-        })
-    }
-
-    /// What gives nothing for a place removes it, after all others are done: removing moves what comes after.
-    fn modify<'p>(&self, paths: Vec<Vec<Step>>, filter: &'p Node, scope: &Scope<'p>, input: Value) -> Flow<Value> {
-        let (mut value, mut removed) = (input, Vec::new());
-        for path in paths {
-            let before = access::get_path(&value, &path, self.budget)?;
-            match self.first(filter, scope, &before)? {
-                Some(after) => {
-                    drop(before);
-                    value = access::set_path(value, &path, after, self.budget)?;
-                }
-                None => removed.push(path),
-            }
-        }
-        access::delete_paths(value, &removed, self.budget)
     }
 }
 
-fn passed_over(optional: Optional, flow: Flow) -> Flow {
-    match (optional, flow) {
-        (Optional::Yes, Err(Halt::Raised(_))) => Ok(()),
-        (_, flow) => flow,
-    }
+/// The error where a path is asked for and there is none.
+pub(super) fn no_path() -> Halt {
+    Halt::raised("a path leads through what is calculated")
 }

@@ -5,14 +5,21 @@
 //! `now`, `debug`, `halt`, no module and no file. Loops may be written in any way; they end with the budget.
 
 mod access;
+mod arithmetic;
+mod bind;
 mod compile;
+mod dates;
+mod format;
 mod machine;
 mod natives;
+mod parse;
+mod path;
 mod program;
+mod search;
 mod special;
 #[cfg(test)]
 mod tests;
-mod text;
+mod update;
 
 use bytes::Bytes;
 use hook_core::payload::{Payload, PayloadError};

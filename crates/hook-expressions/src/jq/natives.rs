@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::{
-    budget::{Budget, Spent},
+    budget::Budget,
     json,
-    number::Number,
+    number::{self, Number},
     value::{Members, Value, sorted_keys},
 };
 
 use super::{
     access::{self, Step},
+    dates,
     machine::{Flow, Halt, Machine},
-    program::Math,
 };
 
 macro_rules! natives {
@@ -41,6 +41,10 @@ natives! {
     Transpose = "transpose" / 0, Has = "has" / 1, Contains = "contains" / 1, Split = "split" / 1, Join = "join" / 1,
     StartsWith = "startswith" / 1, EndsWith = "endswith" / 1, TrimPrefix = "ltrimstr" / 1, TrimSuffix = "rtrimstr" / 1,
     Flatten = "flatten" / 1, Index = "index" / 1, LastIndex = "rindex" / 1, Indices = "indices" / 1,
+    Truncate = "trunc" / 0, Exp = "exp" / 0, Exp2 = "exp2" / 0, Exp10 = "exp10" / 0, Log = "log" / 0, Log2 = "log2" / 0,
+    Log10 = "log10" / 0, NotANumber = "nan" / 0, Infinite = "infinite" / 0, IsNan = "isnan" / 0,
+    IsInfinite = "isinfinite" / 0, IsNormal = "isnormal" / 0, TrimBoth = "trimstr" / 1, BrokenDown = "gmtime" / 0,
+    ToBoolean = "toboolean" / 0, FromEntries = "from_entries" / 0, MakeTime = "mktime" / 0, FormatTime = "strftime" / 1, ParseTime = "strptime" / 1,
     DeletePaths = "delpaths" / 1, SetPath = "setpath" / 2, Power = "pow" / 2,
 }
 
@@ -48,7 +52,7 @@ pub(super) fn is_true(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
 }
 
-fn wrong(what: &str, value: &Value) -> Halt {
+pub(super) fn wrong(what: &str, value: &Value) -> Halt {
     Halt::raised(format!("{what}, found {}", value.kind()))
 }
 
@@ -60,7 +64,7 @@ impl Native {
             [] => self.plain(input, budget),
             [argument] => self.unary(input, argument, budget),
             [Value::List(path), new] if self == Self::SetPath => {
-                let path = path.iter().map(Step::of).collect::<Flow<Vec<_>>>()?;
+                let path = Step::all_of(path, budget)?;
                 access::set_path(input.clone(), &path, new.clone(), budget)
             }
             [Value::Number(base), Value::Number(exponent)] if self == Self::Power => {
@@ -76,18 +80,26 @@ impl Native {
             (Self::ToJson, input) => Ok(Value::text(json::write(input, budget)?)),
             (Self::ToString, Value::Text(_)) => Ok(input.clone()),
             (Self::ToString, input) => Ok(Value::text(json::write(input, budget)?)),
+            // What is no number is above zero in jq's order.
+            (Self::Abs, Value::Text(_) | Value::List(_) | Value::Map(_)) | (Self::ToBoolean, Value::Bool(_)) => {
+                Ok(input.clone())
+            }
+            (Self::NotANumber, _) => Ok(Value::float(f64::NAN)),
+            (Self::Infinite, _) => Ok(Value::float(f64::INFINITY)),
+            (Self::IsNan | Self::IsInfinite | Self::IsNormal, other) if !matches!(other, Value::Number(_)) => {
+                Ok(Value::Bool(false))
+            }
+            (Self::MakeTime, input) => dates::seconds(input),
             (Self::Length, input) => length(input, budget),
             (Self::Keys | Self::KeysUnsorted, input) => self.keys(input, budget),
             (Self::Reverse, Value::Null) => Ok(Value::list(Vec::new(), budget)?),
             (Self::Reverse, Value::List(items)) => Ok(Value::list(items.iter().rev().cloned().collect(), budget)?),
             (Self::Reverse, Value::Text(text)) => Ok(Value::text(text.chars().rev().collect::<String>())),
+            (Self::FromEntries, Value::List(entries)) => from_entries(entries, budget),
             (Self::Transpose, Value::List(rows)) => transpose(rows, budget),
             (Self::Implode, Value::List(items)) => implode(items, budget),
-            (_, Value::Number(number)) => self.of_number(input, number),
+            (_, Value::Number(number)) => self.of_number(input, number, budget),
             (_, Value::Text(text)) => self.of_text(input, text, budget),
-            (Self::Floor | Self::Ceil | Self::Round | Self::Sqrt | Self::Abs, other) => {
-                Err(wrong("expected a number", other))
-            }
             (_, other) => Err(wrong("a function got another type than it takes", other)),
         }
     }
@@ -105,7 +117,7 @@ impl Native {
         Ok(Value::list(keys, budget)?)
     }
 
-    fn of_number(self, input: &Value, number: &Number) -> Flow<Value> {
+    fn of_number(self, input: &Value, number: &Number, budget: &Budget) -> Flow<Value> {
         let float = |change: fn(f64) -> f64| match number {
             Number::Int(_) => Ok(input.clone()),
             number => Ok(Value::float(change(number.as_f64()))),
@@ -114,7 +126,18 @@ impl Native {
             (Self::Floor, _) => float(f64::floor),
             (Self::Ceil, _) => float(f64::ceil),
             (Self::Round, _) => float(f64::round),
+            (Self::Truncate, _) => float(f64::trunc),
             (Self::Sqrt, number) => Ok(Value::float(number.as_f64().sqrt())),
+            (Self::Exp, number) => Ok(Value::float(number.as_f64().exp())),
+            (Self::Exp2, number) => Ok(Value::float(number.as_f64().exp2())),
+            (Self::Exp10, number) => Ok(Value::float(10_f64.powf(number.as_f64()))),
+            (Self::Log, number) => Ok(Value::float(number.as_f64().ln())),
+            (Self::Log2, number) => Ok(Value::float(number.as_f64().log2())),
+            (Self::Log10, number) => Ok(Value::float(number.as_f64().log10())),
+            (Self::IsNan, number) => Ok(Value::Bool(number.as_f64().is_nan())),
+            (Self::IsInfinite, number) => Ok(Value::Bool(number.as_f64().is_infinite())),
+            (Self::IsNormal, number) => Ok(Value::Bool(number.as_f64().is_normal())),
+            (Self::BrokenDown, number) => dates::broken_down(number.as_f64(), budget),
             (Self::Abs, Number::Int(int)) if *int != i64::MIN => Ok(Value::int(int.abs())),
             (Self::Abs, number) => Ok(Value::float(number.as_f64().abs())),
             (Self::ToNumber, _) => Ok(input.clone()),
@@ -125,14 +148,13 @@ impl Native {
     fn of_text(self, input: &Value, text: &Arc<str>, budget: &Budget) -> Flow<Value> {
         match self {
             Self::Utf8ByteLength => Ok(Value::count(text.len())),
-            Self::ToNumber => match serde_json::from_str::<serde_json::Number>(text.trim()) {
-                Ok(_) => Ok(Value::Number(Number::of_json(text.trim()))),
-                Err(_) => Err(Halt::raised("a string is no number")),
-            },
+            Self::ToBoolean if matches!(&**text, "true" | "false") => Ok(Value::Bool(&**text == "true")),
+            Self::ToNumber => number(text.trim()),
             Self::FromJson => json::read_any(text, budget)?.ok_or_else(|| Halt::raised("a string is no JSON")),
             Self::Downcase => Ok(Value::text(text.to_ascii_lowercase())),
             Self::Upcase => Ok(Value::text(text.to_ascii_uppercase())),
             Self::Explode => {
+                budget.spend(text.len() as u64)?;
                 let points = text.chars().map(|char| Value::int(i64::from(u32::from(char))));
                 Ok(Value::list(points.collect(), budget)?)
             }
@@ -146,6 +168,7 @@ impl Native {
     fn unary(self, input: &Value, argument: &Value, budget: &Budget) -> Flow<Value> {
         match (self, input, argument) {
             (Self::Has, Value::Map(members), Value::Text(key)) => Ok(Value::Bool(members.contains_key(key))),
+            (Self::Has, Value::Null, _) => Ok(Value::Bool(false)),
             (Self::Has, Value::List(items), Value::Number(index)) => {
                 let index = index.as_i64().and_then(|index| usize::try_from(index).ok());
                 Ok(Value::Bool(index.is_some_and(|index| index < items.len())))
@@ -153,6 +176,7 @@ impl Native {
             (Self::Contains, input, part) => Ok(Value::Bool(contains(input, part, budget)?)),
             (Self::Split, Value::Text(text), Value::Text(by)) => split(text, by, budget),
             (Self::Join, Value::List(items), Value::Text(by)) => join(items, by, budget),
+            (Self::Join, Value::List(items), Value::Null) => join(items, "", budget),
             (Self::StartsWith, Value::Text(text), Value::Text(part)) => Ok(Value::Bool(text.starts_with(&**part))),
             (Self::EndsWith, Value::Text(text), Value::Text(part)) => Ok(Value::Bool(text.ends_with(&**part))),
             (Self::TrimPrefix, Value::Text(text), Value::Text(part)) => {
@@ -161,10 +185,22 @@ impl Native {
             (Self::TrimSuffix, Value::Text(text), Value::Text(part)) => {
                 Ok(text.strip_suffix(&**part).map_or_else(|| input.clone(), Value::text))
             }
-            (Self::TrimPrefix | Self::TrimSuffix, input, _) => Ok(input.clone()),
-            (Self::Flatten, Value::List(items), Value::Number(depth)) if depth.as_f64() >= 0.0 => {
+            (Self::TrimBoth, Value::Text(text), Value::Text(part)) => {
+                let text = text.strip_prefix(&**part).unwrap_or(text);
+                Ok(Value::text(text.strip_suffix(&**part).unwrap_or(text)))
+            }
+            (Self::TrimPrefix | Self::TrimSuffix | Self::TrimBoth, input, _) => Ok(input.clone()),
+            (Self::FormatTime, input, Value::Text(format)) => dates::write(input, format, budget),
+            (Self::ParseTime, Value::Text(text), Value::Text(format)) => dates::read(text, format, budget),
+            (Self::Indices | Self::Index | Self::LastIndex, Value::Null, _) => Ok(Value::Null),
+            (Self::Flatten, Value::List(_) | Value::Map(_), Value::Number(depth)) if depth.as_f64() >= 0.0 => {
                 let mut flat = Vec::new();
-                flatten(items, depth.as_f64(), &mut flat, budget)?;
+                let items = match input {
+                    Value::List(items) => items.to_vec(),
+                    Value::Map(members) => members.values().cloned().collect(),
+                    _ => Vec::new(),
+                };
+                flatten(&items, depth.as_f64(), &mut flat, budget)?;
                 Ok(Value::list(flat, budget)?)
             }
             (Self::Indices, input, part) => Ok(Value::list(indices(input, part, budget)?, budget)?),
@@ -172,7 +208,7 @@ impl Native {
             (Self::LastIndex, input, part) => Ok(indices(input, part, budget)?.pop().unwrap_or(Value::Null)),
             (Self::DeletePaths, input, Value::List(paths)) => {
                 let path = |path: &Value| match path {
-                    Value::List(steps) => steps.iter().map(Step::of).collect::<Flow<Vec<_>>>(),
+                    Value::List(steps) => Step::all_of(steps, budget),
                     other => Err(wrong("a path is an array", other)),
                 };
                 let paths = paths.iter().map(path).collect::<Flow<Vec<_>>>()?;
@@ -180,6 +216,19 @@ impl Native {
             }
             (_, input, _) => Err(wrong("a function got another type than it takes", input)),
         }
+    }
+}
+
+/// Signs and points may stand where JSON has none.
+fn number(text: &str) -> Flow<Value> {
+    if text.len() > number::MAX_LENGTH {
+        return Err(Halt::raised(format!("a number is longer than {} characters", number::MAX_LENGTH)));
+    }
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    match text.parse::<f64>() {
+        Ok(_) if is_json => Ok(Value::Number(Number::of_json(text))),
+        Ok(float) if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') => Ok(Value::float(float)),
+        _ => Err(Halt::raised("a string is no number")),
     }
 }
 
@@ -205,111 +254,12 @@ fn length(input: &Value, budget: &Budget) -> Flow<Value> {
     }
 }
 
-pub(super) fn negate(value: &Value) -> Flow<Value> {
-    match value {
-        Value::Number(Number::Int(int)) => {
-            Ok(int.checked_neg().map_or_else(|| Value::float(-(*int as f64)), Value::int))
-        }
-        Value::Number(number) => Ok(Value::float(-number.as_f64())),
-        other => Err(wrong("`-` takes a number", other)),
+/// The same of parts, where another kind is no error.
+fn holds(whole: &Value, part: &Value, budget: &Budget) -> Flow<bool> {
+    match (whole, part) {
+        (Value::Bool(whole), Value::Bool(part)) => Ok(whole == part),
+        (whole, part) => Ok(whole.kind() == part.kind() && contains(whole, part, budget)?),
     }
-}
-
-pub(super) fn calculate(operator: Math, left: Value, right: Value, budget: &Budget) -> Flow<Value> {
-    match (operator, left, right) {
-        (_, Value::Number(left), Value::Number(right)) => numbers(operator, &left, &right),
-        (Math::Add, Value::Null, other) | (Math::Add, other, Value::Null) => Ok(other),
-        (Math::Add, Value::Text(left), Value::Text(right)) => {
-            budget.spend_bytes(left.len() + right.len())?;
-            Ok(Value::text([&*left, &*right].concat()))
-        }
-        (Math::Add, Value::List(left), Value::List(right)) => {
-            budget.spend((left.len() + right.len()) as u64)?;
-            Ok(Value::list(left.iter().chain(right.iter()).cloned().collect(), budget)?)
-        }
-        (Math::Add, Value::Map(left), Value::Map(right)) => {
-            budget.spend((left.len() + right.len()) as u64)?;
-            let mut members: Members = (**left).clone();
-            members.extend(right.iter().map(|(key, value)| (key.clone(), value.clone())));
-            Ok(Value::map(members, budget)?)
-        }
-        (Math::Subtract, Value::List(left), Value::List(right)) => {
-            let mut kept = Vec::new();
-            for item in left.iter() {
-                if !is_among(item, &right, budget)? {
-                    kept.push(item.clone());
-                }
-            }
-            Ok(Value::list(kept, budget)?)
-        }
-        (Math::Multiply, Value::Text(text), Value::Number(times))
-        | (Math::Multiply, Value::Number(times), Value::Text(text)) => repeat(&text, times.as_f64(), budget),
-        (Math::Multiply, Value::Map(left), Value::Map(right)) => merge(&left, &right, budget),
-        (Math::Divide, Value::Text(text), Value::Text(by)) => {
-            budget.spend_bytes(text.len())?;
-            split(&text, &by, budget)
-        }
-        (_, left, right) => {
-            Err(Halt::raised(format!("{} and {} cannot be calculated with", left.kind(), right.kind())))
-        }
-    }
-}
-
-fn numbers(operator: Math, left: &Number, right: &Number) -> Flow<Value> {
-    let whole = match (operator, left, right) {
-        (Math::Add, Number::Int(left), Number::Int(right)) => left.checked_add(*right),
-        (Math::Subtract, Number::Int(left), Number::Int(right)) => left.checked_sub(*right),
-        (Math::Multiply, Number::Int(left), Number::Int(right)) => left.checked_mul(*right),
-        _ => None,
-    };
-    if let Some(whole) = whole {
-        return Ok(Value::int(whole));
-    }
-    let (one, other) = (left.as_f64(), right.as_f64());
-    match operator {
-        Math::Add => Ok(Value::float(one + other)),
-        Math::Subtract => Ok(Value::float(one - other)),
-        Math::Multiply => Ok(Value::float(one * other)),
-        Math::Divide if other == 0.0 => Err(Halt::raised("a number was divided by zero")),
-        Math::Divide => Ok(Value::float(one / other)),
-        // Both are cut to whole numbers first.
-        Math::Remainder => {
-            let cut = |number: f64| number.clamp(i64::MIN as f64, i64::MAX as f64) as i64;
-            let remainder = cut(one).checked_rem(cut(other).unsigned_abs().try_into().unwrap_or(i64::MAX));
-            remainder.map(Value::int).ok_or_else(|| Halt::raised("a number was divided by zero"))
-        }
-    }
-}
-
-fn repeat(text: &str, times: f64, budget: &Budget) -> Flow<Value> {
-    if times <= 0.0 || times.is_nan() {
-        return Ok(Value::Null);
-    }
-    let times = times.clamp(1.0, 1e9) as usize;
-    budget.spend_bytes(text.len().saturating_mul(times))?;
-    Ok(Value::text(text.repeat(times)))
-}
-
-fn merge(left: &Members, right: &Members, budget: &Budget) -> Flow<Value> {
-    budget.spend((left.len() + right.len()) as u64)?;
-    let mut merged = left.clone();
-    for (key, value) in right {
-        let value = match (merged.get(key), value) {
-            (Some(Value::Map(before)), Value::Map(after)) => merge(before, after, budget)?,
-            _ => value.clone(),
-        };
-        merged.insert(key.clone(), value);
-    }
-    Ok(Value::map(merged, budget)?)
-}
-
-fn is_among(value: &Value, items: &[Value], budget: &Budget) -> Result<bool, Spent> {
-    for item in items {
-        if item.equals(value, budget)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn contains(whole: &Value, part: &Value, budget: &Budget) -> Flow<bool> {
@@ -323,7 +273,7 @@ fn contains(whole: &Value, part: &Value, budget: &Budget) -> Flow<bool> {
             for part in parts.iter() {
                 let mut is_there = false;
                 for item in whole.iter() {
-                    is_there = item.kind() == part.kind() && contains(item, part, budget)?;
+                    is_there = holds(item, part, budget)?;
                     if is_there {
                         break;
                     }
@@ -337,7 +287,7 @@ fn contains(whole: &Value, part: &Value, budget: &Budget) -> Flow<bool> {
         (Value::Map(whole), Value::Map(parts)) => {
             for (key, part) in parts.iter() {
                 let is_there = match whole.get(key) {
-                    Some(value) => value.kind() == part.kind() && contains(value, part, budget)?,
+                    Some(value) => holds(value, part, budget)?,
                     None => false,
                 };
                 if !is_there {
@@ -346,12 +296,18 @@ fn contains(whole: &Value, part: &Value, budget: &Budget) -> Flow<bool> {
             }
             Ok(true)
         }
+        // Two booleans are of two kinds, for once.
+        (Value::Bool(whole), Value::Bool(part)) if whole != part => {
+            Err(Halt::raised("a boolean cannot contain another"))
+        }
         (whole, part) if whole.kind() == part.kind() => Ok(whole.equals(part, budget)?),
         (whole, part) => Err(Halt::raised(format!("{} cannot contain {}", whole.kind(), part.kind()))),
     }
 }
 
-fn split(text: &str, by: &str, budget: &Budget) -> Flow<Value> {
+pub(super) fn split(text: &str, by: &str, budget: &Budget) -> Flow<Value> {
+    // Each part is a value, and as many as there are characters can be made of a text.
+    budget.spend(if by.is_empty() { text.len() as u64 } else { 0 })?;
     let parts: Vec<Value> = match (text, by) {
         ("", _) => Vec::new(),
         (text, "") => text.chars().map(|char| Value::text(char.to_string())).collect(),
@@ -380,21 +336,21 @@ fn flatten(items: &[Value], depth: f64, flat: &mut Vec<Value>, budget: &Budget) 
     for item in items {
         budget.spend(1)?;
         match item {
-            Value::List(inner) if depth > 0.0 => flatten(inner, depth - 1.0, flat, budget)?,
+            Value::List(inner) if depth != 0.0 => flatten(inner, depth - 1.0, flat, budget)?,
             other => flat.push(other.clone()),
         }
     }
     Ok(())
 }
 
-fn indices(input: &Value, part: &Value, budget: &Budget) -> Flow<Vec<Value>> {
+pub(super) fn indices(input: &Value, part: &Value, budget: &Budget) -> Flow<Vec<Value>> {
     match (input, part) {
-        (Value::Null, _) => Ok(Vec::new()),
         (Value::Text(text), Value::Text(part)) if !part.is_empty() => {
             let (mut found, mut chars, mut from) = (Vec::new(), 0, 0);
             // Occurrences may overlap.
             while let Some(at) = text[from..].find(&**part) {
-                budget.spend_bytes(at)?;
+                // The next may be found a character on, after as many comparisons as the part is long.
+                budget.spend_bytes(at + part.len())?;
                 chars += text[from..from + at].chars().count();
                 found.push(Value::count(chars));
                 let first = text[from + at..].chars().next().map_or(1, char::len_utf8);
@@ -432,6 +388,24 @@ fn indices(input: &Value, part: &Value, budget: &Budget) -> Flow<Vec<Value>> {
     }
 }
 
+/// Takes the names that others give to a key and a value too.
+fn from_entries(entries: &[Value], budget: &Budget) -> Flow<Value> {
+    let mut members = Members::new();
+    for entry in entries {
+        let Value::Map(entry) = entry else { return Err(wrong("`from_entries` takes objects", entry)) };
+        let first = |names: &[&str]| names.iter().filter_map(|name| entry.get(*name)).find(|value| is_true(value));
+        let key = match first(&["key", "Key", "name", "Name", "k", "K"]).or(entry.get("key")) {
+            Some(Value::Text(key)) => key.clone(),
+            Some(key @ (Value::Number(_) | Value::Bool(_))) => json::write(key, budget)?.into(),
+            _ => return Err(Halt::raised("an entry has no key that is a string")),
+        };
+        let value = entry.get("value").or(entry.get("v")).or(first(&["Value", "V"])).cloned().unwrap_or(Value::Null);
+        budget.spend_bytes(key.len())?;
+        members.insert(key, value);
+    }
+    Ok(Value::map(members, budget)?)
+}
+
 fn transpose(rows: &[Value], budget: &Budget) -> Flow<Value> {
     let row = |row: &Value| match row {
         Value::List(row) => Ok(row.clone()),
@@ -451,7 +425,10 @@ fn transpose(rows: &[Value], budget: &Budget) -> Flow<Value> {
 fn implode(points: &[Value], budget: &Budget) -> Flow<Value> {
     budget.spend(points.len() as u64)?;
     let char = |point: &Value| match point {
-        Value::Number(point) => point.as_i64().and_then(|point| u32::try_from(point).ok()).and_then(char::from_u32),
+        Value::Number(point) => {
+            let char = point.as_i64().and_then(|point| u32::try_from(point).ok()).and_then(char::from_u32);
+            Some(char.unwrap_or(char::REPLACEMENT_CHARACTER))
+        }
         _ => None,
     };
     let text: Option<String> = points.iter().map(char).collect();

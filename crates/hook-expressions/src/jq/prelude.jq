@@ -6,14 +6,9 @@ def map(f): [.[] | f];
 def map_values(f): .[] |= f;
 def del(f): delpaths([path(f)]);
 def to_entries: [keys_unsorted[] as $k | {key: $k, value: .[$k]}];
-def from_entries: reduce .[] as $e ({}; . + {
-  ($e | (if type != "object" then error("from_entries takes objects") else . end)
-      | (if has("key") then .key elif has("k") then .k elif has("name") then .name else null end)
-      | if type == "string" then . elif . == null then "null" else tojson end):
-  ($e | if has("value") then .value elif has("v") then .v else null end)});
 def with_entries(f): to_entries | map(f) | from_entries;
 def paths: path(..) | select(length > 0);
-def paths(f): . as $in | paths | select(. as $p | $in | getpath($p) | f);
+def paths(f): path(.. | select(f)) | select(length > 0);
 def add(f): reduce f as $x (null; . + $x);
 def add: add(.[]);
 def range($n): range(0; $n; 1);
@@ -21,7 +16,7 @@ def range($from; $upto): range($from; $upto; 1);
 def first: .[0];
 def last: .[-1];
 def nth($n): .[$n];
-def nth($n; f): first(skip($n; f));
+def nth($n; f): if $n < 0 then error("nth takes a number that is not negative") else first(skip($n; f)) end;
 def isempty(f): first((f | false), true);
 def any(g; c): isempty(g | c | select(.)) | not;
 def all(g; c): isempty(g | c | select(not));
@@ -48,6 +43,20 @@ def flatten: flatten(1000);
 def pick(f): . as $in | reduce path(f) as $p (null; setpath($p; $in | getpath($p)));
 def until(cond; update): last(recurse(if cond then empty else update end));
 def while(cond; update): select(cond) | recurse(update | select(cond));
-def repeat(f): recurse(f);
+def recurse(f; cond): recurse(f | select(cond));
+def leaf_paths: paths(scalars);
+def finites: select(isinfinite | not);
+def normals: select(isnormal);
+def combinations: if length == 0 then [] else .[0][] as $x | .[1:] | combinations as $rest | [$x] + $rest end;
+def combinations($n): [limit($n; repeat(.))] | combinations;
+def IN(s): any(s == .; .);
+def IN(src; s): any(src == s; .);
+def INDEX(src; f): reduce src as $x ({}; .[$x | f | tostring] = $x);
+def INDEX(f): INDEX(.[]; f);
+def fabs: if type == "number" then abs else error("`fabs` takes a number") end;
+def todate: strftime("%Y-%m-%dT%H:%M:%SZ");
+def fromdate: strptime("%Y-%m-%dT%H:%M:%SZ") | mktime;
+def todateiso8601: todate;
+def fromdateiso8601: fromdate;
 def toarray: if type == "array" then . else [.] end;
 .

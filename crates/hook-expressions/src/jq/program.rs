@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{pattern::Pattern, value::Value};
 
-use super::{natives::Native, special::Special, text::Format};
+use super::{format::Format, natives::Native, search::Search, special::Special};
 
 /// A filter: from a value to any number of values.
 #[derive(Debug, Clone)]
@@ -15,7 +15,8 @@ pub(super) enum Node {
     Literal(Value),
     Text(Format, Vec<Piece>),
     List(Option<Box<Node>>),
-    Object(Vec<(Node, Node)>),
+    /// Without a value it is what the input has under the key.
+    Object(Vec<(Node, Option<Node>)>),
     Negate(Box<Node>),
     Pipe(Box<[Node; 2]>),
     /// `source as pattern | body`
@@ -31,9 +32,10 @@ pub(super) enum Node {
     Update(Update, Box<[Node; 2]>),
     Try(Box<Node>, Option<Box<Node>>),
     If(Vec<(Node, Node)>, Option<Box<Node>>),
-    Reduce(Box<Fold>),
-    Foreach(Box<Fold>),
-    /// A binding, so many back.
+    Fold(Box<Fold>),
+    /// `label $name | body`
+    Label(Box<Node>),
+    /// A binding, so many back. One of a label breaks out to it.
     Variable(usize),
     /// Definitions for a body.
     Define(Vec<Function>, Box<Node>),
@@ -59,7 +61,7 @@ pub(super) struct Function {
 pub(super) enum Parameter {
     /// `f`: the argument runs wherever it is named.
     Filter,
-    /// `$x`: the argument runs first, and the body once for each of its values.
+    /// `$x`: the argument runs first, and the body once for each of its values. As `x` it is a filter too.
     Value,
 }
 
@@ -78,7 +80,15 @@ pub(super) struct Fold {
     pub(super) shape: Shape,
     pub(super) init: Node,
     pub(super) update: Node,
-    pub(super) extract: Option<Node>,
+    pub(super) kind: FoldKind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum FoldKind {
+    /// Gives the last state.
+    Reduce,
+    /// Gives each state, or what a filter makes of it.
+    Foreach(Option<Node>),
 }
 
 #[derive(Debug, Clone)]
@@ -130,15 +140,4 @@ pub(super) enum Update {
     Calculate(Math),
     /// `//=`
     Alternative,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
-    Test,
-    Match { is_global: bool },
-    Capture { is_global: bool },
-    Scan,
-    Split,
-    Splits,
-    Substitute { is_global: bool },
 }

@@ -6,7 +6,7 @@ use crate::value::{MAX_DEPTH, Members, Value};
 
 use super::{
     access::{self, Step},
-    machine::{Flow, Halt, Machine, Out, Place, Raised, Scope},
+    machine::{Flow, Halt, Machine, Out, Place, Raised, Scope, no_path},
     program::Node,
 };
 
@@ -15,6 +15,7 @@ use super::{
 pub(super) enum Special {
     Range,
     Recurse,
+    Repeat,
     First,
     Last,
     Limit,
@@ -38,6 +39,7 @@ impl Special {
         Some(match (name, arity) {
             ("range", 3) => Self::Range,
             ("recurse", 1) => Self::Recurse,
+            ("repeat", 1) => Self::Repeat,
             ("first", 1) => Self::First,
             ("last", 1) => Self::Last,
             ("limit", 2) => Self::Limit,
@@ -59,7 +61,14 @@ impl Special {
     fn has_paths(self) -> bool {
         matches!(
             self,
-            Self::Recurse | Self::First | Self::Last | Self::Limit | Self::Skip | Self::GetPath | Self::Error
+            Self::Recurse
+                | Self::Repeat
+                | Self::First
+                | Self::Last
+                | Self::Limit
+                | Self::Skip
+                | Self::GetPath
+                | Self::Error
         )
     }
 }
@@ -74,11 +83,14 @@ impl Machine<'_> {
         out: &mut Out<'_>,
     ) -> Flow {
         if at.path.is_some() && !special.has_paths() {
-            return Err(Halt::raised("a path leads through what is calculated"));
+            return Err(no_path());
         }
         match (special, arguments) {
             (Special::Range, [from, upto, by]) => self.range((from, upto, by), scope, &at.value, out),
             (Special::Recurse, [filter]) => self.recurse(filter, scope, at, out),
+            (Special::Repeat, [filter]) => loop {
+                self.run(filter, scope, at.clone(), out)?;
+            },
             (Special::First, [filter]) => self.some(0, 1, filter, scope, at, out),
             (Special::Last, [filter]) => {
                 let mut last = None;
@@ -89,13 +101,13 @@ impl Machine<'_> {
                 last.map_or(Ok(()), out)
             }
             (Special::Limit, [count, filter]) => self.values(count, scope, &at.value, &mut |count| {
-                self.some(0, whole(&count)?, filter, scope, at.clone(), out)
+                self.some(0, whole("limit", &count)?, filter, scope, at.clone(), out)
             }),
             (Special::Skip, [count, filter]) => self.values(count, scope, &at.value, &mut |count| {
-                self.some(whole(&count)?, u64::MAX, filter, scope, at.clone(), out)
+                self.some(whole("skip", &count)?, u64::MAX, filter, scope, at.clone(), out)
             }),
             (Special::Path, [filter]) => self.run(filter, scope, Place::root(at.value), &mut |place| {
-                let steps = place.path.unwrap_or_default();
+                let steps = place.path.ok_or_else(no_path)?;
                 let steps = steps.iter().map(|step| step.to_value(self.budget)).collect::<Result<_, _>>()?;
                 out(Place::plain(Value::list(steps, self.budget)?))
             }),
@@ -127,8 +139,8 @@ impl Machine<'_> {
                     loop {
                         self.budget.spend(1)?;
                         let next = from + count * by;
-                        // Without a step there is nothing but the beginning, for ever: that is for the budget.
-                        if !(by >= 0.0 && next < upto || by < 0.0 && next > upto) {
+                        // Without a step it would never get there.
+                        if !(by > 0.0 && next < upto || by < 0.0 && next > upto) {
                             return Ok(());
                         }
                         let value = crate::number::whole(next).map_or_else(|| Value::float(next), Value::int);
@@ -188,7 +200,7 @@ impl Machine<'_> {
 
     fn get_path(&self, at: &Place, path: &Value, out: &mut Out<'_>) -> Flow {
         let Value::List(steps) = path else { return Err(Halt::raised("a path is an array")) };
-        let steps = steps.iter().map(Step::of).collect::<Flow<Vec<_>>>()?;
+        let steps = Step::all_of(steps, self.budget)?;
         let mut place = at.clone();
         for step in steps {
             self.budget.spend(1)?;
@@ -291,9 +303,11 @@ fn number(value: &Value) -> Flow<f64> {
     }
 }
 
-fn whole(value: &Value) -> Flow<u64> {
-    // A negative number is none.
-    Ok(number(value)?.max(0.0).ceil() as u64)
+fn whole(function: &str, value: &Value) -> Flow<u64> {
+    match number(value)? {
+        number if number < 0.0 => Err(Halt::raised(format!("`{function}` takes a number that is not negative"))),
+        number => Ok(number.ceil() as u64),
+    }
 }
 
 /// The error of a program. Only a message that stands in the program is shown.

@@ -1,6 +1,6 @@
 //! Checks a value against a schema, step by step within a budget.
 
-use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use std::{cell::Cell, cmp::Ordering, collections::HashSet, sync::Arc};
 
 use crate::{
     budget::{Budget, Spent},
@@ -18,7 +18,9 @@ const MAX_DEPTH: usize = 300;
 
 /// Checks a value against the first schema.
 pub(super) fn check(nodes: &[Node], value: &Value, budget: &Budget) -> Result<(), Invalid> {
-    let checker = Checker { nodes, budget };
+    let looks_back = |(_, rule): &(_, Rule)| matches!(rule, Rule::UnevaluatedItems(_) | Rule::UnevaluatedProperties(_));
+    let keeps_seen = nodes.iter().any(|node| node.rules.iter().any(looks_back));
+    let checker = Checker { nodes, budget, keeps_seen, is_tried: Cell::new(false) };
     checker.node(0, &Instance { value, place: None, depth: 0 }, &mut Seen::default())
 }
 
@@ -70,36 +72,48 @@ impl Seen {
 struct Checker<'c> {
     nodes: &'c [Node],
     budget: &'c Budget,
+    /// Whether any schema asks what others have looked at.
+    keeps_seen: bool,
+    /// Whether nobody will be told what is not met: the way to a value may be long, and is not written down for nothing.
+    is_tried: Cell<bool>,
 }
 
 impl Checker<'_> {
+    /// What the schema has looked at counts where all of it is met. It does not see what those beside it have looked at.
     fn node(&self, id: NodeId, at: &Instance<'_>, seen: &mut Seen) -> Result<(), Invalid> {
         if at.depth > MAX_DEPTH {
             return Err(Spent.into());
         }
+        self.budget.spend(1)?;
         let node = &self.nodes[id];
         let at = &Instance { depth: at.depth + 1, ..*at };
+        let mut own = Seen::default();
         for (keyword, rule) in &node.rules {
             self.budget.spend(1)?;
-            if !self.rule(rule, at, seen)? {
-                let slash = if keyword.is_empty() { "" } else { "/" };
-                let rule = format!("{}{slash}{keyword}", node.pointer);
-                self.budget.spend_bytes(rule.len())?;
-                return Err(Invalid::Unmet { instance: at.pointer(), rule });
+            if !self.rule(rule, at, &mut own)? {
+                return Err(self.unmet(node, keyword, at));
             }
         }
+        self.budget.spend((own.names.len() + own.indices.len()) as u64)?;
+        seen.add(own);
         Ok(())
     }
 
-    /// Whether a value is what a schema says; what the schema has looked at counts only then.
+    fn unmet(&self, node: &Node, keyword: &str, at: &Instance<'_>) -> Invalid {
+        if self.is_tried.get() {
+            return Invalid::Unmet { instance: String::new(), rule: String::new() };
+        }
+        let slash = if keyword.is_empty() { "" } else { "/" };
+        Invalid::Unmet { instance: at.pointer(), rule: format!("{}{slash}{keyword}", node.pointer) }
+    }
+
+    /// Whether a value is what a schema says.
     fn holds(&self, id: NodeId, at: &Instance<'_>, seen: &mut Seen) -> Result<bool, Spent> {
-        let mut inner = Seen::default();
-        match self.node(id, at, &mut inner) {
-            Ok(()) => {
-                self.budget.spend((inner.names.len() + inner.indices.len()) as u64)?;
-                seen.add(inner);
-                Ok(true)
-            }
+        let outside = self.is_tried.replace(true);
+        let met = self.node(id, at, seen);
+        self.is_tried.set(outside);
+        match met {
+            Ok(()) => Ok(true),
             Err(Invalid::Unmet { .. }) => Ok(false),
             Err(Invalid::Spent(spent)) => Err(spent),
         }
@@ -120,7 +134,7 @@ impl Checker<'_> {
                 Ok(false)
             }
             (Rule::Bound(bound, limit), Value::Number(number)) => Ok(is_within(number, *bound, limit)),
-            (Rule::MultipleOf(divisor), Value::Number(number)) => Ok(is_multiple(number, divisor)),
+            (Rule::MultipleOf(divisor), Value::Number(number)) => Ok(number.is_multiple_of(divisor)),
             (Rule::Pattern(pattern), Value::Text(text)) => Ok(pattern.matches(text, self.budget)?),
             (Rule::Size(what, limit, size), value) => self.size(*what, *limit, *size, value),
             (Rule::AllOf(nodes), _) => {
@@ -169,7 +183,7 @@ impl Checker<'_> {
         let item =
             |index: usize| Instance { value: &items[index], place: Some((at, Step::Index(index))), depth: at.depth };
         let check = |index: usize, node: NodeId, seen: &mut Seen| {
-            seen.indices.insert(index);
+            self.saw_item(index, seen);
             self.node(node, &item(index), &mut Seen::default())
         };
         match rule {
@@ -178,6 +192,7 @@ impl Checker<'_> {
             }
             Rule::Items(from, node) => (*from..items.len()).try_for_each(|index| check(index, *node, seen))?,
             Rule::UnevaluatedItems(node) => {
+                self.budget.spend(items.len() as u64)?;
                 let left: Vec<usize> = (0..items.len()).filter(|index| !seen.indices.contains(index)).collect();
                 left.into_iter().try_for_each(|index| check(index, *node, seen))?;
             }
@@ -185,7 +200,7 @@ impl Checker<'_> {
                 let mut found = 0;
                 for index in 0..items.len() {
                     if self.holds(*node, &item(index), &mut Seen::default())? {
-                        seen.indices.insert(index);
+                        self.saw_item(index, seen);
                         found += 1;
                     }
                 }
@@ -195,6 +210,12 @@ impl Checker<'_> {
             _ => {}
         }
         Ok(true)
+    }
+
+    fn saw_item(&self, index: usize, seen: &mut Seen) {
+        if self.keeps_seen {
+            seen.indices.insert(index);
+        }
     }
 
     fn are_unique(&self, items: &[Value], bytes: usize) -> Result<bool, Invalid> {
@@ -208,19 +229,23 @@ impl Checker<'_> {
 
     fn members(&self, rule: &Rule, members: &Members, at: &Instance<'_>, seen: &mut Seen) -> Result<bool, Invalid> {
         match rule {
-            Rule::Required(names) => return Ok(names.iter().all(|name| members.contains_key(name))),
+            Rule::Required(names) => return self.has_all(names, members),
             Rule::DependentRequired(all) => {
-                let is_met = |(name, needed): &(Arc<str>, Vec<Arc<str>>)| {
-                    !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name))
-                };
-                return Ok(all.iter().all(is_met));
+                for (name, needed) in all {
+                    self.budget.spend_bytes(name.len())?;
+                    if members.contains_key(name) && !self.has_all(needed, members)? {
+                        return Ok(false);
+                    }
+                }
             }
             Rule::DependentSchemas(all) => {
+                self.budget.spend(all.len() as u64)?;
                 let present = all.iter().filter(|(name, _)| members.contains_key(name));
                 present.map(|(_, node)| *node).try_for_each(|node| self.node(node, at, seen))?;
             }
             Rule::PropertyNames(node) => {
                 for name in members.keys() {
+                    self.budget.spend(1)?;
                     let text = Value::Text(name.clone());
                     let name = Instance { value: &text, place: Some((at, Step::Name(name))), depth: at.depth };
                     self.node(*node, &name, &mut Seen::default())?;
@@ -228,12 +253,23 @@ impl Checker<'_> {
             }
             Rule::Properties(properties) => self.properties(properties, members, at, seen)?,
             Rule::UnevaluatedProperties(node) => {
+                members.keys().try_for_each(|name| self.budget.spend_bytes(name.len()))?;
                 let left: Vec<&Arc<str>> = members.keys().filter(|name| !seen.names.contains(*name)).collect();
                 for name in left {
                     self.member(*node, name, members, at, seen)?;
                 }
             }
             _ => {}
+        }
+        Ok(true)
+    }
+
+    fn has_all(&self, names: &[Arc<str>], members: &Members) -> Result<bool, Invalid> {
+        for name in names {
+            self.budget.spend_bytes(name.len())?;
+            if !members.contains_key(name) {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -246,8 +282,12 @@ impl Checker<'_> {
         at: &Instance<'_>,
         seen: &mut Seen,
     ) -> Result<(), Invalid> {
+        // Finding a name and keeping it cost as much as it is long.
+        self.budget.spend_bytes(2 * name.len())?;
         let Some(value) = members.get(name) else { return Ok(()) };
-        seen.names.insert(name.clone());
+        if self.keeps_seen {
+            seen.names.insert(name.clone());
+        }
         let member = Instance { value, place: Some((at, Step::Name(name))), depth: at.depth };
         self.node(node, &member, &mut Seen::default())
     }
@@ -260,7 +300,7 @@ impl Checker<'_> {
         seen: &mut Seen,
     ) -> Result<(), Invalid> {
         for name in members.keys() {
-            self.budget.spend(1)?;
+            self.budget.spend_bytes(name.len())?;
             let named = properties.named.get(name);
             let mut is_known = named.is_some();
             named.map_or(Ok(()), |node| self.member(*node, name, members, at, seen))?;
@@ -299,13 +339,4 @@ fn is_within(number: &Number, bound: Bound, limit: &Number) -> bool {
         Bound::Maximum => order.is_le(),
         Bound::ExclusiveMaximum => order.is_lt(),
     }
-}
-
-fn is_multiple(number: &Number, divisor: &Number) -> bool {
-    if let (Number::Int(number), Number::Int(divisor)) = (number, divisor) {
-        return number.checked_rem(*divisor) == Some(0);
-    }
-    // Tenths and hundredths have no exact float.
-    let quotient = number.as_f64() / divisor.as_f64();
-    quotient.is_finite() && (quotient - quotient.round()).abs() <= 1e-9 * quotient.abs().max(1.0)
 }

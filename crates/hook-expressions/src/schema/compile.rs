@@ -4,7 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
-use crate::{budget::Budget, json, number::Number, pattern::Pattern, text_error::shown, value::Value};
+use crate::{
+    budget::Budget,
+    json,
+    number::Number,
+    pattern::{Dialect, Pattern},
+    text_error::shown,
+    value::Value,
+};
 
 use super::{
     Schema, SchemaError,
@@ -18,12 +25,13 @@ const MAX_DEPTH: usize = 100;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Keywords that say something to people, or that others look at.
-const SILENT: [&str; 22] = [
+const SILENT: [&str; 23] = [
     "$schema",
     "$id",
     "$comment",
     "$defs",
     "$anchor",
+    "$dynamicAnchor",
     "definitions",
     "title",
     "description",
@@ -78,10 +86,14 @@ fn find_anchors(
     }
     match schema {
         Json::Object(members) => {
-            if let Some(anchor) = members.get("$anchor").and_then(Json::as_str) {
-                anchors.insert(anchor.to_owned(), pointer.to_owned());
+            for keyword in ["$anchor", "$dynamicAnchor"] {
+                if let Some(anchor) = members.get(keyword).and_then(Json::as_str) {
+                    anchors.insert(anchor.to_owned(), pointer.to_owned());
+                }
             }
-            members.iter().try_for_each(|(name, value)| find_anchors(value, &step(pointer, name), depth + 1, anchors))
+            // What stands in these is a value, whatever it looks like.
+            let mut inner = members.iter().filter(|(name, _)| !matches!(name.as_str(), "enum" | "const"));
+            inner.try_for_each(|(name, value)| find_anchors(value, &step(pointer, name), depth + 1, anchors))
         }
         Json::Array(items) => items
             .iter()
@@ -238,7 +250,11 @@ impl<'s> Compiler<'s> {
                 let (then, otherwise) = (branch("then")?, branch("else")?);
                 ("if", Rule::If { test: self.node(place)?, then, otherwise })
             }
-            "$ref" => ("$ref", Rule::Ref(self.reference(place, text(place, value)?)?)),
+            // A schema that stands alone has one anchor of a name, so that what is dynamic leads there too.
+            "$ref" | "$dynamicRef" => {
+                let keyword = if name == "$ref" { "$ref" } else { "$dynamicRef" };
+                (keyword, Rule::Ref(self.reference(place, text(place, value)?)?))
+            }
             "unevaluatedItems" => ("unevaluatedItems", Rule::UnevaluatedItems(self.node(place)?)),
             "unevaluatedProperties" => ("unevaluatedProperties", Rule::UnevaluatedProperties(self.node(place)?)),
             name => return self.silent(pointer, place, name, value).map(|()| None),
@@ -261,9 +277,7 @@ impl<'s> Compiler<'s> {
                 let help = "the draft 2020-12 has `prefixItems`, `dependentRequired`, `dependentSchemas` and `$ref`";
                 Err(error(place, format!("`{name}` is a keyword of older drafts"), help))
             }
-            "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" => {
-                Err(error(place, format!("`{name}` is not understood"), "use `$ref`"))
-            }
+            "$vocabulary" => Err(error(place, "`$vocabulary` is not understood", "leave it out")),
             name => {
                 let message = format!("there is no keyword `{}`", shown(name));
                 Err(error(place, message, "correct its name; what is only for people goes under `$comment` or `x-…`"))
@@ -396,7 +410,7 @@ fn names(place: &str, value: &Json) -> Result<Vec<Arc<str>>, SchemaError> {
 }
 
 fn pattern(place: &str, text: &str) -> Result<Pattern, SchemaError> {
-    Pattern::new(text).map_err(|reason| {
+    Pattern::new(text, Dialect::Schema).map_err(|reason| {
         error(place, format!("this is no pattern: {reason}"), "write it without look-around and back-references")
     })
 }
@@ -415,7 +429,8 @@ fn kinds(place: &str, value: &Json) -> Result<Vec<Kind>, SchemaError> {
         })
     };
     let kinds: Option<Vec<Kind>> = match value {
-        Json::Array(values) => values.iter().map(kind).collect(),
+        // Each once is enough.
+        Json::Array(values) if values.len() <= 7 => values.iter().map(kind).collect(),
         value => kind(value).map(|kind| vec![kind]),
     };
     let expected = "null, boolean, integer, number, string, array or object, or a list of these";

@@ -1,8 +1,7 @@
 //! JSON Schema 2020-12: what a payload has to look like.
 //!
 //! A schema stands alone: `$ref` leads to a place within it, and nothing is ever fetched. All keywords that assert something
-//! are there, but for `$dynamicRef`; `format` and the `content…` keywords say something to people and assert nothing, as the
-//! standard has it. A keyword that nobody knows is refused, because with a slip of the pen a check would be gone.
+//! are there; `format` and the `content…` keywords say something to people and assert nothing, as the standard has it. A keyword that nobody knows is refused, because with a slip of the pen a check would be gone.
 
 mod check;
 mod compile;

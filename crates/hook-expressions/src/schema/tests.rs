@@ -37,7 +37,7 @@ fn every_keyword_asserts_what_the_standard_says() {
     check(&json!({"const": null}), &[json!(null)], &[json!(0)]);
     check(&json!({"minimum": 1, "exclusiveMaximum": 3}), &[json!(1), json!(2.9), json!("x")], &[json!(0.9), json!(3)]);
     check(&json!({"exclusiveMinimum": 1, "maximum": 3}), &[json!(3)], &[json!(1)]);
-    check(&json!({"multipleOf": 0.01}), &[json!(4.02), json!(19.99)], &[json!(0.015)]);
+    check(&json!({"multipleOf": 0.01}), &[json!(4.02), json!(19.99)], &[json!(0.015), json!(10_000_000_000.005)]);
     check(&json!({"multipleOf": 3}), &[json!(9)], &[json!(10)]);
     check(&json!({"minLength": 2, "maxLength": 3}), &[json!("äö"), json!(1)], &[json!("ä"), json!("abcd")]);
     check(&json!({"pattern": "^a+$"}), &[json!("aa"), json!(1)], &[json!("ab")]);
@@ -97,6 +97,17 @@ fn every_keyword_asserts_what_the_standard_says() {
         &[json!({"c": 1}), json!({"a": 2})],
     );
     check(
+        &json!({"allOf": [{"properties": {"a": true}}, {"unevaluatedProperties": false}]}),
+        &[json!({}), json!(1)],
+        &[json!({"a": 1})],
+    );
+    check(
+        &json!({"properties": {"a": true}, "allOf": [{"$ref": "#/properties/v/$defs/closed"}], "$defs": {"closed": {"unevaluatedProperties": false}}}),
+        &[json!({})],
+        &[json!({"a": 1})],
+    );
+    check(&json!({"prefixItems": [true], "allOf": [{"unevaluatedItems": false}]}), &[json!([])], &[json!([1])]);
+    check(
         &json!({"prefixItems": [true], "contains": {"const": "x"}, "unevaluatedItems": {"type": "number"}}),
         &[json!([1, "x", 2])],
         &[json!([1, "x", "y"])],
@@ -112,6 +123,17 @@ fn every_keyword_asserts_what_the_standard_says() {
         &[json!({"l": {"l": {"n": 1}}})],
         &[json!({"l": {"l": {"n": "x"}}})],
     );
+    check(
+        &json!({"$defs": {"n": {"$dynamicAnchor": "num", "type": "number"}}, "$dynamicRef": "#num"}),
+        &[json!(1)],
+        &[json!("x")],
+    );
+    check(
+        &json!({"enum": [{"$anchor": "num"}], "$defs": {"n": {"$anchor": "num"}}, "allOf": [{"$ref": "#num"}]}),
+        &[json!({"$anchor": "num"})],
+        &[json!(1)],
+    );
+    check(&json!({"pattern": "^\\d+$"}), &[json!("45")], &[json!("\u{664}\u{665}")]);
     check(
         &json!({"format": "email", "title": "t", "default": 1, "x-ours": 1, "$comment": "c"}),
         &[json!("not an address")],
@@ -158,7 +180,8 @@ fn a_schema_that_cannot_be_right_is_refused_with_its_place() {
     check(json!({"$schema": "http://json-schema.org/draft-07/schema#"}), "/$schema", "2020-12");
     check(json!({"properties": {"a": {"$id": "x"}}}), "/properties/a/$id", "not understood");
     check(json!({"dependencies": {}}), "/dependencies", "older drafts");
-    check(json!({"$dynamicRef": "#a"}), "/$dynamicRef", "not understood");
+    check(json!({"$dynamicRef": "#a"}), "/$dynamicRef", "no `$anchor`");
+    check(json!({"$vocabulary": {}}), "/$vocabulary", "not understood");
     check(json!({"multipleOf": 0}), "/multipleOf", "above zero");
     check(json!({"minLength": -1}), "/minLength", "not negative");
     check(json!({"required": [1]}), "/required", "a list of names");
@@ -181,11 +204,43 @@ fn a_hostile_schema_ends_within_the_budget() {
     let list = format!("{{\"a\":[{}0]}}", "0,".repeat(200_000));
     let unique = json!({"properties": {"a": {"allOf": vec![json!({"not": {"uniqueItems": true}}); 50]}}});
     let patterns = json!({"properties": {"a": {"items": {"not": {"anyOf": (0..100).map(|_| json!({"const": "x"})).collect::<Vec<_>>()}}}}});
-    for (schema, body) in [(doubling, "{}"), (tree, &nested), (unique, &list), (patterns, &list)] {
+    // What costs nothing by itself, many times over: a list that everything is right in, and a name that is found again.
+    let often = |leaf: Json| {
+        let twice = |name: usize| json!({ "allOf": vec![json!({"$ref": format!("#/$defs/d{}", name + 1)}); 2] });
+        let mut definitions: serde_json::Map<String, Json> =
+            (0..15).map(|name| (format!("d{name}"), twice(name))).collect();
+        definitions.insert("d15".into(), leaf);
+        json!({ "$defs": definitions, "$ref": "#/$defs/d0" })
+    };
+    let items = often(json!({"properties": {"a": {"items": true}}}));
+    let names = often(json!({"additionalProperties": true}));
+    let name = format!("{{\"{}\":1}}", "k".repeat(100_000));
+    let required = often(json!({"required": (0..1_000).map(|name| name.to_string()).collect::<Vec<_>>()}));
+    let thousand: serde_json::Map<String, Json> = (0..1_000).map(|name| (name.to_string(), json!(1))).collect();
+    let thousand = Json::Object(thousand).to_string();
+    for (schema, body) in [
+        (doubling, "{}"),
+        (tree, &nested),
+        (unique, &list),
+        (patterns, &list),
+        (items, &list),
+        (names, &name),
+        (required, &thousand),
+    ] {
         let budget = Budget::default();
         let schema = compiled(&schema);
         let checked = schema.check_within(&Payload::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap(), &budget);
         assert_eq!(checked, Err(Invalid::Spent(Spent)));
         assert!(budget.used() <= crate::budget::STEPS);
     }
+}
+
+#[test]
+fn what_is_only_tried_writes_no_way_down() {
+    // Each element fails below a long name: writing that down for each would take minutes.
+    let name = "k".repeat(1_000_000);
+    let body = format!("{{\"{name}\":[{}0]}}", "0,".repeat(100_000));
+    let schema =
+        compiled(&json!({"additionalProperties": {"items": {"anyOf": [{"type": "string"}, {"type": "number"}]}}}));
+    assert_eq!(schema.check(&Payload::parse(Bytes::from(body)).unwrap()), Ok(()));
 }
