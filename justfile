@@ -58,6 +58,11 @@ check-providers:
     cargo build -p hook-cli
     scripts/provider-sdks check target/debug/hook
 
+# CEL, jq and JSON Schema against the suites of others and jq itself. Needs Go and Python 3.10, the Go module proxy and PyPI.
+suites *arguments:
+    scripts/suites install
+    scripts/suites run {{arguments}}
+
 # What CI does, in the same order. Run it before a change is proposed.
 check:
     .ci/run
