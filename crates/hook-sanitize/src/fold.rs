@@ -357,7 +357,17 @@ fn is_common_mark(char: char) -> bool {
 
 /// Whether it is a letter. The blocks that hold nothing else are known without the tables of Unicode, which are slow.
 fn is_letter(char: char) -> bool {
-    let is_block = matches!(char, '\u{0410}'..='\u{044f}' | '\u{3041}'..='\u{3096}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
+    let is_block = matches!(
+        char,
+        '\u{0410}'..='\u{044f}'
+            | '\u{05d0}'..='\u{05ea}'
+            | '\u{0620}'..='\u{064a}'
+            | '\u{0904}'..='\u{0939}'
+            | '\u{3041}'..='\u{3096}'
+            | '\u{30a1}'..='\u{30fa}'
+            | '\u{4e00}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7a3}'
+    );
     is_block || char.is_alphabetic()
 }
 
@@ -370,6 +380,7 @@ fn lower(char: char) -> char {
         'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
         'ى' => 'ي',
         'ة' => 'ه',
+        '\u{0590}'..='\u{08ff}' => char,
         _ => char.to_lowercase().next().unwrap_or(char),
     }
 }

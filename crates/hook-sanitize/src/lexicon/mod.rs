@@ -235,9 +235,10 @@ impl Lexicon {
             entries.push(Entry { text: text.into(), is_stem, tail, mask: mask_of_tail, meaning });
         }
         inherit(&mut entries);
+        let groups = groups(&entries);
         let mut phrases: HashMap<u64, Mask> = HashMap::new();
         for term in terms.iter().filter(|term| term.words.len() > 1) {
-            for key in keys(&entries, &term.words) {
+            for key in keys(&groups, &term.words) {
                 *phrases.entry(key).or_default() |= term.mask;
             }
         }
@@ -422,15 +423,23 @@ fn inherit(entries: &mut [Entry]) {
     }
 }
 
+/// The entries by their heads.
+fn groups(entries: &[Entry]) -> HashMap<u64, &[Entry]> {
+    let same = |a: &Entry, b: &Entry| head(a.text.as_bytes()) == head(b.text.as_bytes());
+    entries.chunk_by(same).map(|group| (head(group[0].text.as_bytes()), group)).collect()
+}
+
 /// The ids of a phrase's words: of a stem also those of the words that begin with it.
-fn keys(entries: &[Entry], words: &[(String, bool)]) -> Vec<u64> {
+fn keys(groups: &HashMap<u64, &[Entry]>, words: &[(String, bool)]) -> Vec<u64> {
     let mut keys = vec![0];
     for (text, is_stem) in words {
         let fits = |entry: &&Entry| match is_stem {
             true => entry.text.starts_with(text.as_str()),
             false => *entry.text == **text && !entry.is_stem,
         };
-        let ids: Vec<u64> = entries.iter().filter(fits).map(|entry| u64::from(entry.meaning.id)).collect();
+        // What begins with a stem begins with its head.
+        let group = groups.get(&head(text.as_bytes())).copied().unwrap_or_default();
+        let ids: Vec<u64> = group.iter().filter(fits).map(|entry| u64::from(entry.meaning.id)).collect();
         keys = keys.iter().flat_map(|key| ids.iter().map(move |id| key << 16 | id)).collect();
     }
     keys
