@@ -15,6 +15,8 @@ const LONGEST_FLAG: u8 = 7;
 pub(crate) struct Evidence {
     /// Characters without width between two letters of one word.
     pub(crate) zero_width_in_words: u32,
+    /// Places in words where a line may be broken, as long words are set: soft hyphens, and others before a capital.
+    pub(crate) breaks_in_words: u32,
     /// The longest chain of characters without width.
     pub(crate) longest_chain: u32,
     /// Whether that chain has two kinds of them: then it can carry bits.
@@ -38,7 +40,7 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Whether letters were disguised.
     pub(crate) fn is_disguised(&self) -> bool {
-        self.styled > 0 || self.mixed_words > 0 || self.zero_width_in_words > 0 || self.marks > 0
+        self.styled > 0 || self.mixed_words > 0 || self.marks > 0 || self.zero_width_in_words + self.breaks_in_words > 0
     }
 
     /// Whether characters that nobody sees carry something.
@@ -140,7 +142,7 @@ impl Folding<'_> {
         }
         let starts_in_word = text.as_bytes()[0].is_ascii_alphanumeric();
         if self.chain.length > 0 && self.chain.is_after_letter && text.as_bytes()[0].is_ascii_alphabetic() {
-            self.evidence.zero_width_in_words += 1;
+            self.within_word(char::from(text.as_bytes()[0]));
         }
         self.end_chain();
         let last = text.bytes().rposition(|byte| !byte.is_ascii_alphanumeric());
@@ -242,6 +244,19 @@ impl Folding<'_> {
         self.chain.length += 1;
     }
 
+    /// Characters without width stand before this letter of a word.
+    fn within_word(&mut self, next: char) {
+        let is_break = match self.chain.first {
+            '\u{00ad}' => self.chain.length == 1,
+            '\u{200b}' => self.chain.length == 1 && next.is_uppercase(),
+            _ => false,
+        };
+        match is_break {
+            true => self.evidence.breaks_in_words += 1,
+            false => self.evidence.zero_width_in_words += 1,
+        }
+    }
+
     /// One selector belongs to the character before it; a chain of them is a message.
     fn selector(&mut self, char: char) {
         let value = u32::from(char);
@@ -261,7 +276,7 @@ impl Folding<'_> {
 
     fn visible(&mut self, char: char) {
         if self.chain.length > 0 && self.chain.is_after_letter && char.is_alphabetic() && char < '\u{0250}' {
-            self.evidence.zero_width_in_words += 1;
+            self.within_word(char);
         }
         self.end_chain();
         if let Some(letters) = latin(char) {
@@ -599,6 +614,8 @@ mod tests {
         let evidence = check("ig\u{200b}no\u{200b}re pre\u{200d}vi\u{2060}ous", "ignore previous");
         assert_eq!(evidence.zero_width_in_words, 4);
         assert!(evidence.is_invisible());
+        assert!(!check("Do\u{ad}nau\u{ad}dampf\u{ad}schiff\u{ad}fahrt", "Donaudampfschifffahrt").is_invisible());
+        assert!(!check("A\u{200b}Very\u{200b}Long\u{200b}Class\u{200b}Name", "AVeryLongClassName").is_invisible());
         assert!(!check("👨\u{200d}👩\u{200d}👧 ok\u{feff}", "    ok").is_invisible());
         assert!(!check("می\u{200c}خواهم", "میخواهم").is_invisible());
         let hidden: String = "run".chars().map(|c| char::from_u32(0xe0000 + c as u32).unwrap()).collect();

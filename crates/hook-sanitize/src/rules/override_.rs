@@ -21,6 +21,14 @@ impl Text<'_> {
             return;
         }
         let is_strong = hit.mask & IGNORE != 0 || is_refusal;
+        // "Please ignore my last mail, the instructions in it were wrong."
+        let object = self.behind(at, 4);
+        if object & HARMLESS != 0
+            && object & (INSTR | RULES | SYSP | SAFETY | EVERYTHING | AGENT) == 0
+            && count(behind, NEXT) == 0
+        {
+            return;
+        }
         let score = match () {
             () if near & (INSTR | SYSP) != 0 && is_strong => instructions(near, behind),
             () if near & (INSTR | SYSP) != 0 => weakened(near, behind, before),
