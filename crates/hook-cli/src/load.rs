@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hook_contract::{
     Checked, ConfigFile, KafkaOptions, Options, ResolvedValue,
-    plan::{BackboneDriver, Plan, Requirement, Role},
+    plan::{BackboneDriver, Plan, Requirement, Role, ValidationMode},
     written::BackboneName,
 };
 use hook_core::{
@@ -69,6 +69,18 @@ pub struct LogChoice {
 /// Problems are shown, and end the command where one is an error.
 pub fn load(context: &Context, roles: &[Role]) -> Result<Loaded, Exit> {
     start_with(context, examine(context), roles)
+}
+
+/// The same for a question about a pipeline. What is only worth a look was shown when it started, and `hook config validate` shows
+/// it: beside every answer it would hide what is asked for. What is no error only because of a lenient mode is always shown.
+pub fn load_for_question(context: &Context) -> Result<Loaded, Exit> {
+    let mut examined = examine(context);
+    examined.require_build();
+    let is_strict = examined.plan.as_ref().is_some_and(|plan| plan.mode == ValidationMode::Strict);
+    if is_strict && !context.globals.force && !examined.has_errors() {
+        examined.problems.clear();
+    }
+    examined.into_loaded(context)
 }
 
 /// The same for a relay whose flags come before the contract.

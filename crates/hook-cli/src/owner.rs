@@ -85,7 +85,7 @@ pub struct Located {
 
 /// Finds the log of a contract.
 pub fn locate(context: &Context, flag: &Flag) -> Result<Located, Exit> {
-    let loaded = load::load(context, &[])?;
+    let loaded = load::load_for_question(context)?;
     let found = data_directory::locate(flag, &loaded.environment, &loaded.plan.app.id);
     let directory = found.map_err(|problem| context.refuse(&[problem], None))?.path;
     Ok(Located { client: Client::new(&directory), plan: loaded.plan, directory, secrets: loaded.environment })

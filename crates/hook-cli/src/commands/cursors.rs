@@ -84,7 +84,7 @@ pub(super) async fn look(context: &Context, flag: &Flag) -> Result<(LogState, Pl
     Ok(match Owner::find(context, flag).await? {
         Owner::Running(client) => {
             let running: Running = client.get_json("/status").await.map_err(|error| failed(context, &error))?;
-            (running.log, load::load(context, &[])?.plan)
+            (running.log, load::load_for_question(context)?.plan)
         }
         Owner::Resting { log, plan } => (log.state(), *plan),
     })

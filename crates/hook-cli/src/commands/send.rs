@@ -64,7 +64,7 @@ pub struct Arguments {
 
 /// Sends, and fails where the pipeline refuses.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
-    let loaded = load::load(context, &[])?;
+    let loaded = load::load_for_question(context)?;
     let answer = block_on(context, send(context, arguments, &loaded))?;
     show(context, &answer)?;
     if answer.status.is_success() { Ok(()) } else { Err(Exit::Failure) }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Contract, Home, Pipeline, Receiver, Reply, keys, poll, sign, text};
+use crate::support::{Contract, Home, Pipeline, Receiver, Reply, home::run, keys, poll, sign, text};
 
 fn to(receiver: &Receiver) -> (Home, Pipeline) {
     let home = Home::new(&Contract::new().http_output("service", receiver, ""));
@@ -242,4 +242,20 @@ fn a_replayed_event_keeps_its_id_and_says_that_it_is_a_replay() {
     assert_eq!((copy.status, copy.code().as_str()), expected, "a replay changes nothing for the sender");
     receiver.taken(&pipeline.accept(&sign::issue(1, "delivery-2")));
     assert_eq!(receiver.deliveries().len(), 3, "the copy is not delivered, whoever removes it");
+}
+
+#[test]
+fn what_is_only_worth_a_look_is_told_by_the_check_and_not_beside_every_answer() {
+    let home = Home::new(&Contract::new().serves_only("nobody").file_output("file", "events.jsonl"));
+    let _pipeline = home.up();
+    let checked = run(home.bare("config validate --contract contract.toml"), "config validate").ok();
+    assert!(checked.stderr.contains("HOOK0128"), "{checked:?}");
+    for question in
+        ["events list", "dlq list", "replay list", "cursors list", "replay --all --dry-run", "dlq redrive --all"]
+    {
+        let answer = home.run(question).ok();
+        assert_eq!(answer.stderr, "", "{question}: {answer:?}");
+    }
+    let forced = home.run("events list --force").ok();
+    assert!(forced.stderr.contains("HOOK0128"), "{forced:?}");
 }

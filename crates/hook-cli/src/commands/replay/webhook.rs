@@ -82,7 +82,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Exit> {
     if arguments.posting.key_env.is_some() && arguments.sign.is_none() {
         return Err(fail(context, "--key-env says what to sign with: --sign SOURCE says how"));
     }
-    let loaded = arguments.sign.as_ref().map(|_| load::load(context, &[])).transpose()?;
+    let loaded = arguments.sign.as_ref().map(|_| load::load_for_question(context)).transpose()?;
     let signer = loaded.as_ref().zip(arguments.sign.as_ref());
     let signer = signer.map(|(loaded, name)| signer_of(context, arguments, loaded, name)).transpose()?;
     let takes_lists = signer.as_ref().is_some_and(Signer::takes_lists);
