@@ -390,7 +390,7 @@ impl Pass<'_, '_> {
 
     /// What a word means with those before it: "no review", "already approved", "do not tell the user".
     fn composed(&self, mask: Mask) -> Mask {
-        const SECOND: Mask = CHECK | HUSH | WHO | ACCEPTED | PRIV | YOU | GAVE | SECRET | KEYS;
+        const SECOND: Mask = POSTNEG | CHECK | HUSH | WHO | ACCEPTED | PRIV | YOU | GAVE | SECRET | KEYS;
         if mask & SECOND == 0 {
             return mask;
         }
@@ -404,6 +404,9 @@ impl Pass<'_, '_> {
         let is_denied = |words| near(words) & (NEG | WEAKEN | IGNORE) != 0;
         if mask & (CHECK | SECRET | KEYS) != 0 && is_denied(3) {
             mask = if mask & CHECK != 0 { mask | UNCHECKED } else { mask & !(SECRET | KEYS) };
+        }
+        if has(POSTNEG, CHECK, 2) {
+            mask |= UNCHECKED;
         }
         if has(HUSH, NEG, 2) {
             mask |= UNTOLD;

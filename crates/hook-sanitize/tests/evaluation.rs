@@ -18,10 +18,10 @@ fn check(samples: &[Sample], splits: &[(&str, f64)], precision: f64) {
 
 #[test]
 fn few_benign_texts_are_flagged_and_most_injections_are() {
-    check(&corpus::own(), &[("all", 0.91), ("tune", 0.93), ("held_out", 0.87)], 0.96);
+    check(&corpus::own(), &[("all", 0.91), ("tune", 0.93), ("held_out", 0.88)], 0.96);
 }
 
 #[test]
 fn texts_that_were_written_without_a_look_at_the_rules_are_judged_too() {
-    check(&corpus::independent(), &[("all", 0.79), ("tune", 0.93), ("held_out", 0.64)], 0.95);
+    check(&corpus::independent(), &[("all", 0.80), ("tune", 0.94), ("held_out", 0.66)], 0.95);
 }

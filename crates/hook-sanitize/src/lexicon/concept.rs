@@ -177,6 +177,8 @@ concepts! {
     GAVE,
     /// Not to let somebody know; made of other meanings.
     UNTOLD,
+    /// To read or open, before what is read is told.
+    READ,
     /// Thanks, please, cheers: what stands before a name at the end.
     THANKS,
     /// How a text says that it ends.

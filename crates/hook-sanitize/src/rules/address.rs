@@ -22,7 +22,9 @@ impl Text<'_> {
             + points(behind | before, SUSPECT | URGENT, 10)
             + if is_override { 50 } else { 0 };
         let asked = self.asked(at, 30);
-        let score = score.max(if hit.mask & COND != 0 { 55 } else { 40 } + wants(asked));
+        let is_dictated = asked & SAY != 0 && hit.mask & ADDRESS != 0;
+        let base = if hit.mask & COND != 0 { 55 } else { 45 };
+        let score = score.max(base + i32::from(is_dictated) * 15 + wants(asked));
         let class = match behind & (TOOL | FETCH) != 0 && behind & RUN != 0 {
             true => Class::ToolCall,
             false => Class::InstructionOverride,

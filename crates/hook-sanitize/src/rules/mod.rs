@@ -81,6 +81,7 @@ const HEADS: Mask = IGNORE
     | VOID
     | REGARDLESS
     | GIVEN
+    | READ
     | END;
 
 /// Words that follow a command to forget: what is to be done instead.
@@ -201,6 +202,9 @@ impl<'t> Text<'t> {
         }
         if mask & GIVEN != 0 {
             self.given(at);
+        }
+        if mask & READ != 0 {
+            self.read_aloud(at);
         }
         if mask & END != 0 {
             self.border(at);

@@ -49,6 +49,7 @@ impl Text<'_> {
             + points(what, SAFETY, 15)
             + points(what, EVERYTHING, 10)
             + points(before, YOUR, 25)
+            + if what & INSTR != 0 { points(before, YOUR, 15) } else { 0 }
             + points(before, PREV, 10)
             + points(before | asked, AGENT | MACHINE, 15)
             + points(asked, NOW | NEW | TASK, 10)
@@ -86,14 +87,14 @@ impl Text<'_> {
         if near & (REVEAL | WHAT | SAY) == 0 || near & (INSTR | RULES | SYSP | EVERYTHING | VERBATIM) == 0 {
             return;
         }
-        let score = 25
+        let score = 30
             + points(near, REVEAL, 20)
             + points(near, SAY, 5)
             + points(near, INSTR | SYSP, 25)
-            + points(near, RULES | EVERYTHING, 15)
+            + points(near, EVERYTHING, 25).max(points(near, RULES, 15))
             + points(near, VERBATIM, 20)
             + points(near | hit.mask, AUTH, 20)
-            + points(near, WHAT, 10)
+            + points(near, WHAT, 15)
             + points(near, LEAK, 10)
             + points(near, PREV, 5)
             + points(near, AGENT | MACHINE, 10);

@@ -93,7 +93,8 @@ fn instructions(near: Mask, behind: Mask) -> i32 {
         () => 0,
     };
     let both = if near & ALL != 0 && near & PREV != 0 { 20 } else { 0 };
-    50 + link + both + points(behind, NEXT, 15)
+    let others = if link == 0 { points(near, WHO | AUTH, 20) } else { 0 };
+    50 + link + others + both + points(behind, NEXT, 15)
 }
 
 /// Override, bypass, replace instructions: developers do that to files, so that whose they are has to be said.

@@ -41,6 +41,8 @@ impl Text<'_> {
                     + points(behind, REGARDLESS, 25)
                     + points(behind, SECRET | KEYS, 25)
                     + points(behind, PRIV, 5)
+                    + points(behind, DEED | MONEY, 15)
+                    + if behind & (SECRET | KEYS) != 0 { points(behind, REVEAL, 10) } else { 0 }
                     + points(before | behind, THREAT, 15)
                     + points(before | behind, NOW, 5)
                     + points(before, IGNORE, 20)

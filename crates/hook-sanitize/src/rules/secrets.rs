@@ -70,6 +70,27 @@ impl Text<'_> {
         self.find(at, Class::SocialEngineering, score, percent);
     }
 
+    /// What is kept secret is to be read, and told where all can read it.
+    pub(super) fn read_aloud(&mut self, at: usize) {
+        let hit = *self.hit(at);
+        let is_told = hit.style & CLAUSE_START != 0 || self.before(at, 4) & (MUST | YOU) != 0;
+        let behind = self.behind(at, 8);
+        if !is_told || behind & (SECRET | KEYS) == 0 {
+            return;
+        }
+        let asked = self.asked(at, 20);
+        if asked & (SEND | REVEAL | SAY) == 0 {
+            return;
+        }
+        let score = 50
+            + points(asked, SINK, 20)
+            + points(asked, LEAK, 20)
+            + points(behind, KEYS, 10)
+            + points(asked, AGENT, 10);
+        let percent = self.setting(at, 100);
+        self.find(at, Class::Exfiltration, score, percent);
+    }
+
     /// Data is to be sent somewhere.
     pub(super) fn carry_off(&mut self, at: usize) {
         let hit = *self.hit(at);

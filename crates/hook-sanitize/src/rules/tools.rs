@@ -16,6 +16,9 @@ impl Text<'_> {
         }
         let is_command = hit.style & CLAUSE_START != 0 || before & (MUST | YOU) != 0;
         let is_written = self.is_written_out(at);
+        // "and answer only with done"
+        let asked = self.asked(at, 30);
+        let is_short = asked & ONLY != 0 && asked & (RESPOND | SAY) != 0 && asked & (DEED | MONEY) != 0;
         let score = 30
             + points(near, COND, 60)
             + points(near, ADDRESS, 40)
@@ -34,10 +37,11 @@ impl Text<'_> {
             + points(behind, DEED | MONEY, 20)
             + points(behind, RECORDS, 15)
             + points(near, UNCHECKED, 35)
-            + i32::from(is_written) * 30;
+            + i32::from(is_written) * 30
+            + i32::from(is_short) * 30;
         let is_meant = near & (COND | ADDRESS | CONCEAL | SUSPECT) != 0
             || (near & UNCHECKED != 0 && behind & (DEED | MONEY) != 0)
-            || (is_command && (is_written || near & (AGENT | MACHINE | BOT) != 0) && behind & WANTED != 0)
+            || (is_command && (is_written || is_short || near & (AGENT | MACHINE | BOT) != 0) && behind & WANTED != 0)
             || (before & IGNORE != 0 && near & INSTR != 0)
             || (near & AGENT != 0 && is_command && behind & (KEYS | DESTROY | FETCH) != 0 && near & YOUR != 0)
             || (behind & TOOL != 0 && behind & KEYS != 0 && behind & SEND != 0 && is_command);
