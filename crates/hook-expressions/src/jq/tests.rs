@@ -401,6 +401,48 @@ fn a_hostile_program_is_refused_or_ends_within_the_budget() {
 }
 
 #[test]
+fn a_definition_that_comes_back_to_itself_in_any_way_ends_before_the_stack_does() {
+    for body in [
+        ".[f]",
+        ".[f:f]",
+        ".a[f].b[f]",
+        "\"\\(f)\\(f)\"",
+        "{a: f, (f): 1}",
+        "if f then 1 else 2 end",
+        "reduce f as $x (0; .)",
+        "[foreach f as [$a, {b: $b}] (0; .; .)]",
+        "try f catch 1",
+        "f // f",
+        "f and f",
+        "first(f)",
+        "limit(1; f)",
+        "last(f)",
+        "path(f)",
+        "label $x | f",
+        "f as [$x, {a: $y}] | 1",
+        "def g(h): h; g(g(f))",
+        "def g($h): $h; g(f)",
+        "pow(f; f)",
+        "range(f; f; f)",
+        "sort_by(f)",
+        "[[1]] | map(f)",
+        "any(f; f)",
+        "-f",
+        ".a = f",
+        ".a |= f",
+        "f |= 1",
+        "recurse(f)",
+        "walk(f)",
+        "until(f; f)",
+        "del(f)",
+    ] {
+        let program = Program::compile(&format!("def f: {body}; f")).unwrap_or_else(|error| panic!("{body}: {error}"));
+        let result = program.run(&payload(r#"{"a":[[1],{"b":[2]}]}"#));
+        assert!(matches!(result, Err(RunError::Spent(_) | RunError::Raised(_))), "{body}: {result:?}");
+    }
+}
+
+#[test]
 fn a_text_that_nests_is_refused_before_it_is_parsed() {
     for bomb in [
         "(".repeat(4_000),
