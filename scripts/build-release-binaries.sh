@@ -124,12 +124,16 @@ pack() {
   mkdir -p "$stage"
   cp "$built" "$stage/hook"
   # The release profile strips by itself; for others this is what it does.
-  [[ "$profile" == release ]] || strip "$stage/hook"
+  is_stripped "$stage/hook" || strip "$stage/hook"
   accompany "$stage" "$(runnable "$target" "$stage/hook")"
   needs "$stage/hook" >"$stage/NEEDS"
   tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode='u+rwX,go+rX,go-w' \
     -C "$out" -cf - "$name" | gzip -n -9 >"$out/$name.tar.gz"
   rm -rf "$stage"
+}
+
+is_stripped() {
+  [[ "$(objdump -t "$1" 2>/dev/null)" == *'no symbols'* ]]
 }
 
 # The binary itself where this machine can run it.
@@ -164,6 +168,7 @@ try() {
   place="$(mktemp -d)"
   tar -xzf "$archive" -C "$place"
   local folder="$place/$(basename "$archive" .tar.gz)"
+  is_stripped "$folder/hook" || { note "the binary in $archive is not stripped" && exit 1; }
   "$folder/hook" --version
   "$folder/hook" demo >/dev/null
   for part in README.md LICENSE CHANGELOG.md NEEDS man/hook.1 systemd/hook.service completions/hook.bash docs/guides/systemd.md; do
