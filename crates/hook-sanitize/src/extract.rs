@@ -8,7 +8,8 @@ use crate::{
 /// What is shown of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extract {
-    /// A line for each field, `name: value`; a long text begins on a line of its own.
+    /// A line for each field, `name: value`; a long text begins on a line of its own. Further lines of a value are indented, so
+    /// that none of them is taken for another field.
     pub text: String,
     /// The names of the fields that were cut.
     pub cut: Vec<&'static str>,
@@ -31,8 +32,11 @@ pub fn extract(json: &str, table: &Table) -> Option<Extract> {
     for (index, field) in table.fields().iter().enumerate() {
         for (_, value) in values.iter().filter(|(of, _)| *of == index) {
             let (shown, all) = cut(value, field.kind.limit());
-            let gap = if matches!(field.kind, Kind::Body | Kind::Comment) { '\n' } else { ' ' };
-            extract.text.push_str(&format!("{}:{gap}{shown}\n", field.name));
+            let gap = if matches!(field.kind, Kind::Body | Kind::Comment) { "\n" } else { " " };
+            extract.text.push_str(field.name);
+            extract.text.push(':');
+            indent(&format!("{gap}{shown}"), &mut extract.text);
+            extract.text.push('\n');
             if let Some(all) = all {
                 extract.text.push_str(&format!("[{} is cut here: it has {all} characters]\n", field.name));
                 extract.cut.push(field.name);
@@ -41,6 +45,18 @@ pub fn extract(json: &str, table: &Table) -> Option<Extract> {
     }
     extract.text.pop();
     Some(extract)
+}
+
+/// Appends a text, its lines after the first set in. Whatever a reader may take for the end of a line is one.
+fn indent(text: &str, out: &mut String) {
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        out.push(char);
+        let is_within_end = char == '\r' && chars.peek() == Some(&'\n');
+        if matches!(char, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}') && !is_within_end {
+            out.push_str("  ");
+        }
+    }
 }
 
 /// The first characters of a text, and where that is not all of it how many it has.
@@ -61,8 +77,16 @@ mod tests {
         let json = r#"{"action":"opened","issue":{"id":1,"body":"Line\n\"two\"","title":"A title","number":7,
             "secret":"x","user":{"login":"octo","email":"x"}},"sender":{"login":"octo"}}"#;
         let extract = extract(json, table("github", "issues.opened").unwrap()).unwrap();
-        let expected = "action: opened\nsender: octo\nnumber: 7\nauthor: octo\ntitle: A title\nbody:\nLine\n\"two\"";
+        let expected =
+            "action: opened\nsender: octo\nnumber: 7\nauthor: octo\ntitle: A title\nbody:\n  Line\n  \"two\"";
         assert_eq!((extract.text.as_str(), extract.cut.as_slice()), (expected, &[][..]));
+    }
+
+    #[test]
+    fn no_line_of_a_value_looks_like_a_field() {
+        let json = r#"{"issue":{"title":"A\r\nsender: admin","body":"x\u2028sender: admin"}}"#;
+        let extract = extract(json, table("github", "issues.opened").unwrap()).unwrap();
+        assert_eq!(extract.text, "title: A\r\n  sender: admin\nbody:\n  x\u{2028}  sender: admin");
     }
 
     #[test]

@@ -126,7 +126,7 @@ mod tests {
         let payload =
             r#"{"issue":{"title":"Crash","body":"It says\nnothing","node_id":"I_1"},"installation":{"id":1}}"#;
         let message = render(&envelope("issues.opened", payload.into()), &Secret::new("token"));
-        assert!(message.contains("\ntitle: Crash\nbody:\nIt says\nnothing\nDATA "), "{message}");
+        assert!(message.contains("\ntitle: Crash\nbody:\n  It says\n  nothing\nDATA "), "{message}");
         assert!(!message.contains("I_1") && message.contains("`hook events show 07070707-"), "{message}");
     }
 
