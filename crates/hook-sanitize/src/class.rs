@@ -53,6 +53,8 @@ classes! {
     BidiControl = "bidi_control",
     /// Was only understood after look-alikes, digits in place of letters, gaps or odd letters were undone.
     Obfuscated = "obfuscated",
+    /// Reads like what is written to steer an agent, by weights that were learned from examples, where no rule names it.
+    SuspiciousInstruction = "suspicious_instruction",
     /// Is longer than what is rendered for an agent. This says nothing of what it means.
     TooLong = "too_long",
 }

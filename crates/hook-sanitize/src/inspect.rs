@@ -8,6 +8,7 @@ use crate::{
     encoded::{self, Coding},
     fold,
     json::{self, Walk},
+    learned,
     lexicon::{concept::*, lexicon},
     literal,
     rules::Text,
@@ -153,7 +154,7 @@ impl Inspector {
     fn folded(&mut self, text: &str, depth: u32, is_decoded: bool, is_disguised: bool) {
         let mut scan = std::mem::take(&mut self.scan);
         scan::scan(text, lexicon(), &mut scan);
-        let found = self.words(text, &scan, is_decoded);
+        let found = self.words(text, &scan, depth, is_decoded);
         let mut flags = found.flags;
         let has_signs = memchr3(b'<', b'[', b'{', text.as_bytes()).is_some();
         // Headings and turns of a dialogue stand on lines of their own.
@@ -183,13 +184,18 @@ impl Inspector {
         self.decoded(text, seen, pairs, has_run, depth);
     }
 
-    fn words(&mut self, text: &str, scan: &Scan, is_decoded: bool) -> crate::rules::Findings {
+    fn words(&mut self, text: &str, scan: &Scan, depth: u32, is_decoded: bool) -> crate::rules::Findings {
         let has_marks = scan.seen != 0 && memchr2(b'<', b'[', text.as_bytes()).is_some();
         let hidden = if has_marks { literal::hidden(text) } else { Vec::new() };
         let (mut found, steps) = Text::new(text, scan, &hidden, is_decoded).judge();
         self.work += text.len() as u64 + steps;
         if found.is_hidden {
             found.flags.set(Class::HiddenContent);
+        }
+        // What was put together from parts of a text is not what the weights were learned from.
+        let is_whole = depth == 0 || is_decoded;
+        if is_whole && found.flags.is_empty() && learned::is_suspicious(scan, &hidden, &mut self.work) {
+            found.flags.set(Class::SuspiciousInstruction);
         }
         found
     }

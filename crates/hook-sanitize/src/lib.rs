@@ -23,6 +23,7 @@
 //! | `fold` | look-alikes, styles and accents undone; what nobody sees, counted |
 //! | `scan` | the words of a text, and what they mean by the lists in `lexicon` |
 //! | `rules` | what words mean together |
+//! | `learned` | what words weigh together, by what was learned from examples |
 //! | `literal` | what is known by its signs: chat templates, hidden places, images, command lines |
 //! | `borders` | texts that pretend to end |
 //! | `encoded` | base64, hex, percent, entities, rot13, backwards |
@@ -37,6 +38,8 @@ mod fence;
 mod fold;
 mod inspect;
 mod json;
+#[doc(hidden)]
+pub mod learned;
 mod lexicon;
 mod literal;
 mod present;
@@ -55,6 +58,7 @@ pub use tables::{Field, Kind, Table, providers, table};
 /// serve calls this, so that no event waits for it. Calling it again does nothing.
 pub fn prepare() {
     lexicon::prepare();
+    learned::prepare();
     fold::prepare();
     tables::prepare();
 }

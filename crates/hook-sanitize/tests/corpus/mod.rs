@@ -59,6 +59,17 @@ pub(crate) fn independent() -> Vec<Sample> {
     read(include_str!("../../corpus/independent.jsonl"))
 }
 
+/// All corpora, by the names of their files.
+pub(crate) fn all() -> Vec<(&'static str, Vec<Sample>)> {
+    vec![
+        ("injections, benign", own()),
+        ("independent", independent()),
+        ("places", read(include_str!("../../corpus/places.jsonl"))),
+        ("close", read(include_str!("../../corpus/close.jsonl"))),
+        ("pages", read(include_str!("../../corpus/pages.jsonl"))),
+    ]
+}
+
 /// The samples of a text, one a line.
 pub(crate) fn read(text: &str) -> Vec<Sample> {
     text.lines().map(|line| serde_json::from_str(line).expect("a sample is a line of JSON")).collect()
@@ -154,6 +165,17 @@ impl Figures {
             row(&mut table, &format!("{name}, {group}"), cells);
         }
         table
+    }
+
+    /// What is found of each part, as cells of a table.
+    pub(crate) fn to_row(&self) -> String {
+        let cell = |label: &str, split: &str| {
+            let count = self.count(split, label, "all");
+            if count.all == 0 { "–".to_owned() } else { format!("{:.1} % of {}", count.share() * 100.0, count.all) }
+        };
+        let cells =
+            ["injection", "benign"].map(|label| ["tune", "held_out"].map(|split| cell(label, split)).join(" | "));
+        cells.join(" | ")
     }
 
     /// As JSON.
