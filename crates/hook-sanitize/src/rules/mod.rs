@@ -11,7 +11,6 @@ mod override_;
 mod prompt;
 mod role;
 mod secrets;
-mod sum;
 mod tools;
 
 use std::ops::Range;
@@ -155,9 +154,6 @@ impl<'t> Text<'t> {
             self.orders(at, mask);
         }
         self.unseen();
-        if self.findings.flags.is_empty() {
-            self.sum();
-        }
         (self.findings, self.steps)
     }
 
