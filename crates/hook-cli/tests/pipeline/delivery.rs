@@ -1,6 +1,7 @@
 //! What destinations get, and what happens where they fail.
 
 use crate::support::{Contract, Home, Pipeline, Receiver, Reply, keys, poll, poll_until, sign, text};
+use serde_json::Value;
 use std::time::Duration;
 
 fn to(receiver: &Receiver, keys: &str) -> (Home, Pipeline) {
@@ -9,7 +10,7 @@ fn to(receiver: &Receiver, keys: &str) -> (Home, Pipeline) {
     (home, pipeline)
 }
 
-fn dead_letters(home: &Home) -> Vec<serde_json::Value> {
+fn dead_letters(home: &Home) -> Vec<Value> {
     home.run("dlq list --json").ok().lines()
 }
 
@@ -171,6 +172,10 @@ fn what_was_bridged_before_is_not_unrouted_once_the_relay_is_gone() {
     for number in 1..=3 {
         receiver.taken(&pipeline.accept(&sign::issue(number, &format!("delivery-{number}"))));
     }
+    poll_until("the cursor behind all routes has passed what was bridged", || {
+        let passed = unrouted_in(&pipeline, "webhooks.github").into_iter();
+        passed.filter_map(|partition| partition["watermark"].as_u64()).sum::<u64>() >= 3
+    });
     assert!(pipeline.terminate().success());
 
     home.contract(&contract.target_topic("webhooks.core"));
@@ -178,16 +183,21 @@ fn what_was_bridged_before_is_not_unrouted_once_the_relay_is_gone() {
     let id = pipeline.accept(&sign::issue(4, "delivery-4"));
     receiver.taken(&id);
     let stored = home.run(&format!("events show {id} --json")).ok().json();
-    let passed = "the cursor behind all routes has passed the new event";
-    poll_until(passed, || {
-        let cursors = pipeline.status()["log"]["cursors"].as_array().unwrap().clone();
-        let unrouted = cursors.iter().find(|cursor| text(cursor, "/name").ends_with(".unrouted")).unwrap().clone();
-        let is_there =
-            |at: &&serde_json::Value| at["topic"] == "webhooks.core" && at["partition"] == stored["partition"];
-        let core = unrouted["partitions"].as_array().unwrap().iter().find(is_there).cloned();
-        core.is_some_and(|core| core["watermark"].as_u64() > stored["offset"].as_u64())
+    poll_until("the cursor behind all routes has passed the new event", || {
+        let mut core = unrouted_in(&pipeline, "webhooks.core").into_iter();
+        let partition = core.find(|partition| partition["partition"] == stored["partition"]);
+        partition.is_some_and(|partition| partition["watermark"].as_u64() > stored["offset"].as_u64())
     });
     assert_eq!(dead_letters(&home).len(), 0);
+}
+
+/// Where the cursor behind all routes stands in each partition of a topic.
+fn unrouted_in(pipeline: &Pipeline, topic: &str) -> Vec<Value> {
+    let status = pipeline.status();
+    let cursors = status["log"]["cursors"].as_array().unwrap();
+    let unrouted = cursors.iter().find(|cursor| text(cursor, "/name").ends_with(".unrouted")).unwrap();
+    let partitions = unrouted["partitions"].as_array().unwrap().iter();
+    partitions.filter(|partition| partition["topic"] == topic).cloned().collect()
 }
 
 #[test]
